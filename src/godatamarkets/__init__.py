@@ -1,0 +1,1 @@
+"""GoDataMarkets, a simulated umbrella retailer whose best possible forecast is known."""

@@ -1,0 +1,1 @@
+"""Sales forecasts from weather forecasts as issued, from raw data to orders."""

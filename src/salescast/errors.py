@@ -1,0 +1,57 @@
+"""What can go wrong, as a family.
+
+    SalescastError
+    ├── ConfigError              config.toml or the environment is wrong
+    ├── DataQualityError         delivered or stored data break the contract
+    ├── NotEnoughHistoryError    too few days to train, backtest or forecast
+    ├── UnknownSeriesError       a store or item nobody has heard of
+    ├── NoChampionError          no model has been promoted yet
+    ├── GateRefused              the challenger must not be promoted (exit code 3)
+    ├── FeedUnavailableError     a source of data does not answer: worth a retry
+    └── StoreUnavailableError    registry, ledger, disk or remote does not answer: worth a retry
+
+Each is raised where it is discovered, with the values and the fix in its message. They are
+caught in two places: the API's table of problems and the command line.
+"""
+
+
+class SalescastError(Exception):
+    """Base of the family. `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class ConfigError(SalescastError):
+    """The configuration is wrong; the message names the key and the fix."""
+
+    exit_code = 2
+
+
+class DataQualityError(SalescastError):
+    """Data break the contract; the message names file, column and row where there is one."""
+
+
+class NotEnoughHistoryError(SalescastError):
+    """Too few days of history for what was asked."""
+
+
+class UnknownSeriesError(SalescastError):
+    """A store or an item that the data do not hold."""
+
+
+class NoChampionError(SalescastError):
+    """No model carries the alias `champion`."""
+
+
+class GateRefused(SalescastError):  # noqa: N818 - the name is the verdict
+    """The gate refused the challenger; the message lists the failed checks."""
+
+    exit_code = 3
+
+
+class FeedUnavailableError(SalescastError):
+    """A source of data does not answer; trying again later may help."""
+
+
+class StoreUnavailableError(SalescastError):
+    """The registry, the ledger, the disk or the remote does not answer; try again later."""

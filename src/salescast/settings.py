@@ -1,0 +1,226 @@
+"""`config.toml` and the environment, read once by a shell and passed on.
+
+The folder that holds the file is the workspace: `data/` and `build/` lie beside it.
+`SALESCAST_CONFIG=…/config.toml` chooses another one; `SALESCAST_SECTION__KEY` overrides a key.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from salescast.errors import ConfigError
+
+CONFIG_VARIABLE = "SALESCAST_CONFIG"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Product(_Section):
+    """Who we are."""
+
+    name: str
+    retailer: str
+    currency: str
+    model: str
+
+
+class GodatamarketsFeed(_Section):
+    """The simulated retailer."""
+
+    size: Literal["small", "demo"] = "demo"
+    seed: int = 7
+    faults: tuple[str, ...] = ()
+
+
+class FilesFeed(_Section):
+    """CSV or Parquet in the contract's columns."""
+
+    folder: Path = Path("inbox")
+
+
+class SqlFeed(_Section):
+    """Any database SQLAlchemy reads."""
+
+    url: str = Field("", repr=False)
+    queries: Mapping[str, str] = Field(default_factory=dict)
+
+
+class OpenMeteoFeed(_Section):
+    """Weather, observed and as issued."""
+
+    archive_url: str
+    previous_runs_url: str
+    timeout_seconds: float = Field(30.0, gt=0)
+    requests_per_minute: int = Field(300, gt=0)
+
+
+class Feed(_Section):
+    """Where rows come from."""
+
+    kind: Literal["godatamarkets", "files", "sql"]
+    weather: Literal["", "open_meteo"] = ""
+    godatamarkets: GodatamarketsFeed = GodatamarketsFeed()
+    files: FilesFeed = FilesFeed()
+    sql: SqlFeed = SqlFeed()
+    open_meteo: OpenMeteoFeed
+
+
+class Forecast(_Section):
+    """What is forecast."""
+
+    horizon: int = Field(14, ge=1, le=14)
+    quantiles: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _rising(self) -> "Forecast":
+        rising = all(a < b for a, b in zip(self.quantiles, self.quantiles[1:], strict=False))
+        if not rising or not all(0 < q < 1 for q in self.quantiles) or 0.5 not in self.quantiles:
+            raise ValueError("quantiles must rise between 0 and 1 and include 0.5")
+        return self
+
+
+class Features(_Section):
+    """What the model sees."""
+
+    weather: Literal["issued", "none"]
+    origin_every_days: int = Field(5, ge=1)
+    history_days: int = Field(1100, ge=90)
+
+
+class Model(_Section):
+    """How it learns."""
+
+    kind: Literal["boosting"]
+    seed: int
+    iterations: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    max_leaf_nodes: int = Field(ge=2)
+    min_samples_leaf: int = Field(ge=1)
+    l2_regularization: float = Field(ge=0)
+
+
+class Backtest(_Section):
+    """How it is examined."""
+
+    cutoffs: int = Field(ge=1)
+    every_days: int = Field(ge=1)
+    refit_every: int = Field(ge=1)
+
+
+class Gate(_Section):
+    """What it must show before it is promoted."""
+
+    min_origins: int = Field(ge=1)
+    max_bias: float = Field(gt=0)
+    coverage_80: tuple[float, float]
+    tolerance: float = Field(ge=0)
+
+
+class Monitoring(_Section):
+    """When we worry."""
+
+    drift_threshold: float = Field(gt=0)
+    live_days: int = Field(ge=1)
+
+
+class Serving(_Section):
+    """Where it answers."""
+
+    host: str
+    port: int = Field(ge=0, le=65535)
+
+
+class Stores(_Section):
+    """Where it is remembered; empty means SQLite in `build/`."""
+
+    ledger_url: str = Field("", repr=False)
+    mlflow_uri: str = Field("", repr=False)
+
+
+class Settings(BaseSettings):
+    """All settings, frozen; unknown keys are refused."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="SALESCAST_", env_nested_delimiter="__"
+    )
+
+    root: Path
+    product: Product
+    feed: Feed
+    forecast: Forecast
+    features: Features
+    model: Model
+    backtest: Backtest
+    gate: Gate
+    monitoring: Monitoring
+    serving: Serving
+    stores: Stores
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file."""
+        return env_settings, init_settings
+
+    @property
+    def data(self) -> Path:
+        """Where the versioned tables lie."""
+        return self.root / "data"
+
+    @property
+    def build(self) -> Path:
+        """Where everything derived is written."""
+        return self.root / "build"
+
+    @property
+    def ledger_url(self) -> str:
+        """SQLAlchemy URL of the ledger."""
+        return self.stores.ledger_url or f"sqlite:///{self.build / 'ledger.db'}"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """Where MLflow keeps runs and models."""
+        chosen = os.environ.get("MLFLOW_TRACKING_URI") or self.stores.mlflow_uri
+        return chosen or f"sqlite:///{self.build / 'mlflow.db'}"
+
+
+def read_settings(config: Path | str | None = None) -> Settings:
+    """Return the settings of `config` (default: `$SALESCAST_CONFIG`, then ./config.toml).
+
+    Raises ConfigError naming each wrong key and what is expected there.
+    """
+    path = Path(config or os.environ.get(CONFIG_VARIABLE) or "config.toml").resolve()
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; set {CONFIG_VARIABLE} or change folder") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    try:
+        return Settings(root=path.parent, **values)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_explain(error)}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    return "; ".join(_complaint(detail) for detail in error.errors())
+
+
+def _complaint(detail: Any) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: unknown key; see docs/reference/configuration.md for the known ones"
+    return f"{key}: {detail['msg']}"
