@@ -160,7 +160,7 @@ TABLES: Mapping[str, Table] = {
 
 
 def close_of(day: Any) -> pd.Timestamp:
-    """Return the first moment after `day` (UTC midnight): what is known *before* it was known at close."""
+    """Return the first moment after `day`, UTC midnight: known before it is known at close."""
     return pd.Timestamp(day).normalize() + pd.Timedelta(days=1)
 
 
