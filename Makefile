@@ -1,0 +1,87 @@
+# Everything a person or CI does here. `make` lists the targets; each sets up what it needs.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# Nothing here reports usage to anybody.
+export DO_NOT_TRACK := 1
+export DVC_NO_ANALYTICS := 1
+export GX_ANALYTICS_ENABLED := false
+export MLFLOW_DISABLE_TELEMETRY := true
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c "$(SUPPORTED)" 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+BUILD := build/run
+say = @printf '\033[2m%s\033[0m\n' "$(1)" >&2
+
+.PHONY: help setup run test check fix serve up clean lock
+
+help: ## List the targets
+	@awk -F ':[^#]*## ' '/^[a-z%-]+:[^#]*## / { sub("%", "NAME", $$1); \
+		printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## Install everything into .venv (each target does this when needed)
+
+run: $(INSTALLED) ## The whole life cycle, from raw data to a served forecast, in build/run
+	@$(BIN)/salescast run
+
+test: $(INSTALLED) ## Run the tests and report their coverage
+	@$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term
+
+check: $(INSTALLED) ## Lint, check formatting, types and import contracts
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fix: $(INSTALLED) ## Repair what lint and formatting can repair
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+serve: $(INSTALLED) ## Serve the champion of the last `make run`, or this checkout's own
+	@if [ -f $(BUILD)/config.toml ]; then export SALESCAST_CONFIG=$(BUILD)/config.toml; fi; \
+		$(BIN)/salescast serve
+
+up: $(INSTALLED) ## Start a Prefect server with all flows on their schedules
+	@$(BIN)/python -m flows.on_prefect
+
+bench-%: $(INSTALLED) ## Run bench/NAME.py; the figures go to build/bench/NAME.json
+	@$(BIN)/python -m bench.$(subst -,_,$*)
+
+lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.lock anew
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
+		--python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet \
+		--output-file requirements.lock
+
+clean: ## Remove build/ and caches; data/ and .venv stay
+	@rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis \
+		.coverage .coverage.*
+	@find src flows api tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# The marker is written last and removed first, so an interrupted install starts over.
+# Without uv on the path, the locked uv is installed by pip; everything is checked by hash.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(if $(PYTHON),$(PYTHON) -c "$(SUPPORTED)" 2>/dev/null,false) || { \
+		echo "salescast needs Python 3.11, 3.12 or 3.13, found: $$($(or $(PYTHON),python3) -V 2>&1)." \
+		"Install one and name it: make setup PYTHON=/path/to/python3.13" >&2; exit 1; }
+	$(call say,Installing into .venv …)
+	@[ -f $@ ] && $(BIN)/python -c "$(SUPPORTED)" 2>/dev/null || { rm -rf .venv && \
+		if command -v uv >/dev/null; then uv venv --quiet --python "$$(command -v $(PYTHON))"; \
+		else $(PYTHON) -m venv .venv 2>/dev/null || { rm -rf .venv; \
+			echo "$(PYTHON) cannot make virtual environments." \
+			"Install its venv module (Debian: apt-get install python3-venv) or uv" >&2; \
+			exit 1; }; fi; }
+	@rm -f $@
+	@command -v uv >/dev/null || { sed -n '/^uv==/,/[^\\]$$/p' requirements.lock >.venv/uv.lock && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+			--require-hashes --requirement .venv/uv.lock; }
+	@uv=$$(command -v uv || echo $(BIN)/uv) && \
+		$$uv pip install --quiet --python $(BIN)/python \
+			--require-hashes --requirement requirements.lock && \
+		$$uv pip install --quiet --python $(BIN)/python \
+			--no-deps --no-build-isolation --editable .
+	@touch $@
