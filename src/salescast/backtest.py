@@ -1,0 +1,136 @@
+"""Rolling origins, scored as served: per lead day, store and item, in units and in money."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from salescast import metrics
+from salescast.errors import NotEnoughHistoryError
+from salescast.features import KEYS
+from salescast.model import BASELINES, Model, fit, label, predict, training_rows
+from salescast.orders import newsvendor_cost
+
+CHALLENGER = "challenger"
+SEGMENTS: Mapping[str, str] = {
+    "by_lead": "lead_time",
+    "by_store": "store_id",
+    "by_item": "item_id",
+}
+YEAR_DAYS = 365.25
+TargetsAt = Callable[[pd.Timestamp], pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is made and what it is asked for: enough to make it again."""
+
+    kind: str
+    params: Mapping[str, Any]
+    seed: int
+    quantiles: Sequence[float]
+    critical: Mapping[str, float]
+
+
+def cutoffs(last: pd.Timestamp, count: int, every_days: int, horizon: int) -> list[pd.Timestamp]:
+    """Return the origins of a backtest, oldest first; the newest has its horizon behind it."""
+    newest = pd.Timestamp(last).normalize() - pd.Timedelta(days=horizon)
+    return [newest - pd.Timedelta(days=every_days * i) for i in reversed(range(count))]
+
+
+def run(
+    rows: pd.DataFrame,
+    targets_at: TargetsAt,
+    origins: Sequence[pd.Timestamp],
+    refit_every: int,
+    recipe: Recipe,
+) -> pd.DataFrame:
+    """Return the predictions of the recipe and the baselines at each origin, as served.
+
+    `rows`: features of training and backtest origins; `targets_at(cutoff)`: outcomes as known at
+    a cutoff. A fit at a cutoff sees only what was known there and serves `refit_every` origins.
+    Columns: model, then those of `model.predict`.
+    Raises NotEnoughHistoryError when no row lies before the first origin.
+    """
+    parts = []
+    for start in range(0, len(origins), refit_every):
+        block = list(origins[start : start + refit_every])
+        known = training_rows(rows[rows["origin"] < block[0]], targets_at(block[0]))
+        if known.empty:
+            raise NotEnoughHistoryError(
+                f"nothing is known before the cutoff {block[0]:%Y-%m-%d}; lower backtest.cutoffs "
+                "or ingest more days"
+            )
+        served = rows[rows["origin"].isin(block)]
+        parts += [_predict(name, known, served, recipe) for name in (CHALLENGER, *BASELINES)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _predict(name: str, known: pd.DataFrame, served: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    kind = recipe.kind if name == CHALLENGER else name
+    return served_by(fit(known, kind, recipe.params, recipe.seed), served, recipe, name)
+
+
+def served_by(model: Model, rows: pd.DataFrame, recipe: Recipe, name: str) -> pd.DataFrame:
+    """Return what `model` predicts for `rows`, under the name `name`."""
+    predicted = predict(model, rows, recipe.quantiles, recipe.critical)
+    predicted.insert(0, "model", name)
+    return predicted
+
+
+def outcomes(predictions: pd.DataFrame, truth: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
+    """Return the predictions whose outcome is known and uncensored, with `actual` and `cost`.
+
+    `truth`: targets as known today; `costs`: see `orders.unit_costs`. `cost` is the newsvendor
+    cost of one day, in money.
+    """
+    kept = truth.loc[~truth["sold_out"], ["store_id", "item_id", "date", "units"]]
+    scored = predictions.merge(kept.rename(columns={"units": "actual"}), on=[*kept.columns[:3]])
+    scored = scored.merge(costs[["item_id", "underage", "overage"]], on="item_id")
+    columns = (scored[c].to_numpy(float) for c in ("actual", "stock_target", "underage", "overage"))
+    scored["cost"] = newsvendor_cost(*columns)
+    return scored.sort_values(["model", *KEYS], ignore_index=True)
+
+
+def scores(scored: pd.DataFrame, quantiles: Sequence[float]) -> dict[str, float]:
+    """Return the scores of one model's scored rows; costs in money per series and day."""
+    actual = scored["actual"].to_numpy(float)
+    expected, median = scored["mean"].to_numpy(), scored["p50"].to_numpy()
+    levels = scored[[label(q) for q in quantiles]].to_numpy()
+    return {
+        "wape": metrics.wape(actual, median),
+        "bias": metrics.bias(actual, expected),
+        "rmse": metrics.rmse(actual, expected),
+        "wql": metrics.wql(actual, levels, quantiles),
+        "coverage_80": metrics.coverage(actual, scored["p10"].to_numpy(), scored["p90"].to_numpy()),
+        "cost": float(scored["cost"].mean()) if len(scored) else float("nan"),
+        "rows": float(len(scored)),
+    }
+
+
+def scorecard(scored: pd.DataFrame, quantiles: Sequence[float]) -> dict[str, Any]:
+    """Return scores per model: overall and by lead, store and item, with money per year.
+
+    `cost_per_year` is for the whole chain: mean cost of a series-day × series × 365.25.
+    `skill` is 1 − cost ÷ cost of the seasonal naive.
+    """
+    series = scored[["store_id", "item_id"]].drop_duplicates().shape[0]
+    card: dict[str, dict[str, Any]] = {}
+    for name, rows in scored.groupby("model"):
+        overall = scores(rows, quantiles)
+        overall["cost_per_year"] = overall["cost"] * series * YEAR_DAYS
+        card[str(name)] = {"overall": overall} | {
+            segment: {str(key): scores(part, quantiles) for key, part in rows.groupby(column)}
+            for segment, column in SEGMENTS.items()
+        }
+    naive = card["seasonal_naive"]["overall"]["cost"]
+    for of_model in card.values():
+        of_model["overall"]["skill"] = metrics.skill(of_model["overall"]["cost"], naive)
+    origins = np.sort(scored["origin"].unique())
+    return {
+        "origins": [f"{pd.Timestamp(o):%Y-%m-%d}" for o in origins],
+        "series": series,
+        "models": card,
+    }

@@ -1,0 +1,257 @@
+"""The point-in-time table: what was known at each origin about each day ahead.
+
+`build` is the one function that makes features, for training, backtest, batch and API alike.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from salescast import schema, weather
+from salescast.errors import NotEnoughHistoryError
+from salescast.panel import Floats, KnownMatrices, day_number, series_of, span
+from salescast.schema import Tables
+
+KEYS = ("store_id", "item_id", "origin", "date", "lead_time")
+STATIC = ("store_id", "item_id")
+HISTORY = ("level_7_ratio", "level_28_ratio", "weekday_ratio", "year_ago_ratio")
+CALENDAR = ("weekday", "christmas", "lead_time")
+PRICE = ("price_ratio", "promo")
+WEATHER = (
+    "rain_probability",
+    "rain_mm",
+    "temp_anomaly",
+    "storm_mm",
+    "dry_days",
+    "wet_share",
+    "issue_age",
+)
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "history": HISTORY,
+    "calendar": CALENDAR,
+    "price": PRICE,
+    "weather": WEATHER,
+    "static": STATIC,
+}
+
+LEVEL_DAYS = 56  # the exposure: eight whole weeks
+PRIOR_DAYS = 7.0  # a new series leans on its item as if it had sold a week
+MIN_LEVEL = 0.02  # units a day; keeps ratios finite for items that never sell
+LOOK_BACK = 450  # days before an origin that any feature may read
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Every table as matrices on one axis of days that begins at `first_day`."""
+
+    first_day: int
+    series: pd.DataFrame
+    places: pd.DataFrame
+    sales: KnownMatrices
+    plan: KnownMatrices
+    observed: KnownMatrices
+    issued: KnownMatrices
+
+    def advance(self, origin: pd.Timestamp) -> None:
+        """Learn what became known by the close of `origin`."""
+        for matrices in (self.sales, self.plan, self.observed, self.issued):
+            matrices.advance(origin)
+
+
+def build(
+    tables: Tables,
+    origins: Iterable[object],
+    horizon: int = 14,
+    source: Literal["issued", "none"] = "issued",
+) -> pd.DataFrame:
+    """Return one row per (store, item, origin, date) for leads 1…horizon, sorted by origin and key.
+
+    Only rows known at the close of each origin are read. Beside the features a row carries
+    `level` (units a day: the exposure the ratios refer to), the baselines `seasonal_naive` and
+    `weekday_mean` (units), `price`, `closed` (the shop never trades on that weekday)
+    and `issued_at` (day of the weather issue used; NaT where it is climatology).
+    `source="none"` is the blind twin: its weather columns are NaN.
+    Raises NotEnoughHistoryError when no series is known at an origin.
+    """
+    days = sorted({pd.Timestamp(o).normalize() for o in origins})
+    if not days:
+        raise NotEnoughHistoryError("no origin to build features for; name at least one day")
+    known = _matrices(schema.as_of(tables, days[-1]), days, horizon)
+    parts = [_rows(known, tables, origin, horizon, source) for origin in days]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _matrices(tables: Tables, origins: list[pd.Timestamp], horizon: int) -> _Known:
+    sales, plan = tables["sales"], _table(tables, "plan")
+    if sales.empty:
+        raise NotEnoughHistoryError(f"no sales are known at the close of {origins[-1]:%Y-%m-%d}")
+    observed, issued = tables["weather_observed"], _table(tables, "weather_forecast")
+    first = min(span([sales, observed])[0], day_number(origins[0]) - LOOK_BACK)
+    axis = first, day_number(origins[-1]) + horizon - first + 1
+    series = series_of(sales, plan)
+    places = tables["stores"][["location_id"]].drop_duplicates().sort_values("location_id")
+    places = places.reset_index(drop=True)
+    return _Known(
+        first,
+        series,
+        places,
+        KnownMatrices("sales", sales, series, *axis),
+        KnownMatrices("plan", plan, series, *axis),
+        KnownMatrices("weather_observed", observed, places, *axis),
+        KnownMatrices("weather_forecast", issued, places, *axis),
+    )
+
+
+def _table(tables: Tables, name: str) -> pd.DataFrame:
+    return tables[name] if name in tables else schema.empty(name)
+
+
+def _rows(
+    known: _Known, tables: Tables, origin: pd.Timestamp, horizon: int, source: str
+) -> pd.DataFrame:
+    known.advance(origin)
+    who = _series_at(known, tables, origin)
+    at = day_number(origin) - known.first_day
+    columns = _history(known, who, at, horizon)
+    columns |= _calendar(origin, horizon)
+    columns |= _price(known, who, at, horizon)
+    columns |= _weather(known, who, at, horizon, source)
+    shape = (len(who), horizon)
+    flat = {name: np.broadcast_to(values, shape).ravel() for name, values in columns.items()}
+    leads = np.arange(1, horizon + 1)
+    keys = {
+        "store_id": who["store_id"].repeat(horizon).array,
+        "item_id": who["item_id"].repeat(horizon).array,
+        "origin": origin.as_unit("us"),
+        "date": np.tile((origin + pd.to_timedelta(leads, unit="D")).as_unit("us"), len(who)),
+    }
+    rows = pd.DataFrame(keys | flat)
+    rows["issued_at"] = (rows["origin"] - pd.to_timedelta(rows["issue_age"], unit="D")).astype(
+        "datetime64[us]"
+    )
+    return rows
+
+
+def _series_at(known: _Known, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
+    """Return the series known at `origin` with their rows in the matrices and list prices."""
+    stores, items = (
+        schema.latest(name, schema.known_by(name, tables[name], origin))
+        for name in ("stores", "items")
+    )
+    place = pd.Series(known.places.index, index=known.places["location_id"])
+    seen = ~np.isnan(known.sales["units"]).all(axis=1) | ~np.isnan(known.plan["price"]).all(axis=1)
+    who = known.series.assign(row=np.arange(len(known.series)))[seen]
+    who = who.assign(
+        place=who["store_id"].map(stores.set_index("store_id")["location_id"]).map(place),
+        list_price=who["item_id"].map(items.set_index("item_id")["unit_price"]),
+    ).dropna()
+    if who.empty:
+        raise NotEnoughHistoryError(f"no series is known at the close of {origin:%Y-%m-%d}")
+    return who.astype({"place": "int64"})
+
+
+def _mean(values: Floats, axis: int = -1) -> Floats:
+    """Return the mean of what is known; NaN where nothing is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=axis)
+    total = np.where(known, values, 0.0).sum(axis=axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _history(known: _Known, who: pd.DataFrame, at: int, horizon: int) -> dict[str, Floats]:
+    units = known.sales["units"][who["row"].to_numpy()]
+    level = _level(units[:, at + 1 - LEVEL_DAYS : at + 1], who)
+    leads = np.arange(1, horizon + 1)
+    weeks = at + leads - 7 * -(-leads // 7)  # the last same weekday at or before the origin
+    same = units[:, weeks[:, None] - 7 * np.arange(8)]
+    weekday = _mean(same)
+    weekday_mean = np.where(np.isnan(weekday), level[:, None], weekday)
+    naive = np.where(np.isnan(same[..., 0]), weekday_mean, same[..., 0])
+    year_ago = _mean(units[:, (at + leads - 364)[:, None] + np.arange(-7, 8)])
+    level_then = _mean(units[:, at - 363 - LEVEL_DAYS : at - 363])[:, None]
+    return {
+        "level": level[:, None],
+        "level_7_ratio": (_mean(units[:, at - 6 : at + 1]) / level)[:, None],
+        "level_28_ratio": (_mean(units[:, at - 27 : at + 1]) / level)[:, None],
+        "weekday_ratio": weekday / level[:, None],
+        "year_ago_ratio": year_ago / np.maximum(level_then, MIN_LEVEL),
+        "seasonal_naive": naive,
+        "weekday_mean": weekday_mean,
+        "closed": (np.isnan(same).all(axis=-1) & _settled(units[:, : at + 1])[:, None]),
+    }
+
+
+def _settled(past: Floats) -> NDArray[np.bool_]:
+    """Tell which series have traded long enough for a weekday without a row to mean closed."""
+    days: NDArray[np.int64] = (~np.isnan(past[:, -LEVEL_DAYS:])).sum(axis=1)
+    return days >= LEVEL_DAYS // 4
+
+
+def _level(window: Floats, who: pd.DataFrame) -> Floats:
+    """Return units a day over the window, leaning on the item's mean while days are few."""
+    known = ~np.isnan(window)
+    days, sold = known.sum(axis=1), np.where(known, window, 0.0).sum(axis=1)
+    item = who["item_id"].factorize()[0]
+    # bincount adds in order, so that a series more or less leaves the others' bits alone.
+    item_mean = np.bincount(item, sold) / np.maximum(np.bincount(item, days), 1)
+    level: Floats = (sold + PRIOR_DAYS * item_mean[item]) / (days + PRIOR_DAYS)
+    return np.maximum(level, MIN_LEVEL)
+
+
+def _calendar(origin: pd.Timestamp, horizon: int) -> dict[str, Floats]:
+    dates = pd.date_range(origin + pd.Timedelta(days=1), periods=horizon)
+    return {
+        "weekday": dates.weekday.to_numpy(dtype=np.float64),
+        "christmas": ((dates.month == 12) & (dates.day >= 10) & (dates.day <= 24)).astype(float),
+        "lead_time": np.arange(1, horizon + 1),
+    }
+
+
+def _price(known: _Known, who: pd.DataFrame, at: int, horizon: int) -> dict[str, Floats]:
+    row = who["row"].to_numpy()
+    past = known.sales["price"][row, at + 1 - LEVEL_DAYS : at + 1]
+    usual = np.where(np.isnan(past), who["list_price"].to_numpy()[:, None], past)
+    usual = np.median(usual, axis=1)[:, None]
+    planned = known.plan["price"][row, at + 1 : at + 1 + horizon]
+    price = np.where(np.isnan(planned), usual, planned)
+    promo = np.nan_to_num(known.plan["promo"][row, at + 1 : at + 1 + horizon])
+    return {"price": price, "price_ratio": price / usual, "promo": promo}
+
+
+def _weather(
+    known: _Known, who: pd.DataFrame, at: int, horizon: int, source: str
+) -> dict[str, Floats]:
+    if source == "none":
+        return {name: np.full((1, 1), np.nan) for name in WEATHER}
+    days = np.arange(at + 1 + horizon, dtype=np.float64) + known.first_day
+    rain, temp = (known.observed[name][:, : at + 1] for name in ("precip_mm", "temp_c"))
+    normal = weather.climate(rain, temp, days[: at + 1], days[at + 1 :])
+    issued = tuple(known.issued[c] for c in ("precip_mm", "precip_probability", "temp_c"))
+    issue_day = known.issued["known_day"] - known.first_day
+    outlook = weather.outlook(rain, (*issued, issue_day), normal, at, LEVEL_DAYS)
+    place = who["place"].to_numpy()
+    return {
+        "rain_probability": outlook.probability[place],
+        "rain_mm": outlook.precip_mm[place],
+        "temp_anomaly": outlook.temp_anomaly[place],
+        "storm_mm": outlook.storm_mm[place],
+        "dry_days": outlook.dry_days[place],
+        "wet_share": outlook.wet_share[place],
+        "issue_age": outlook.issue_age[place],
+    }
+
+
+def targets(tables: Tables, cutoff: object) -> pd.DataFrame:
+    """Return what was sold, as known at the close of `cutoff`.
+
+    One row per (store_id, item_id, date), date ≤ cutoff, with `units` and `sold_out`
+    (False where the shop does not say).
+    """
+    sales = schema.latest("sales", schema.known_by("sales", tables["sales"], cutoff))
+    sales = sales[sales["date"] < schema.close_of(cutoff)]
+    kept = sales[["store_id", "item_id", "date", "units", "sold_out"]]
+    return kept.assign(sold_out=kept["sold_out"].fillna(False).astype(bool))

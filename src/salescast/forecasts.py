@@ -1,0 +1,53 @@
+"""A forecast as it leaves the house: numbers, what it rests on, and a receipt."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from salescast.features import KEYS
+from salescast.model import Model, predict
+
+SERIES = ("store_id", "item_id")
+
+
+def issue(
+    model: Model,
+    rows: pd.DataFrame,
+    quantiles: Sequence[float],
+    critical: Mapping[str, float],
+    versions: tuple[str, str],
+) -> pd.DataFrame:
+    """Return the forecasts of feature rows, ready for the ledger and the API.
+
+    `versions` = (model version, data version). Columns: those of `model.predict`, model_version,
+    data_version, degraded (a list of what was missing, per row) and receipt_id (one a series).
+    """
+    predicted = predict(model, rows, quantiles, critical)
+    predicted["model_version"], predicted["data_version"] = versions
+    predicted["degraded"] = _degraded(predicted)
+    predicted["receipt_id"] = _receipts(predicted)
+    return predicted
+
+
+def _degraded(predicted: pd.DataFrame) -> list[list[str]]:
+    climatology = predicted["issued_at"].isna()
+    old = predicted["issued_at"] < predicted["origin"]
+    return [
+        ["weather_climatology"] * none + ["weather_issue_old"] * late
+        for none, late in zip(climatology, old, strict=True)
+    ]
+
+
+def _receipts(predicted: pd.DataFrame) -> list[str]:
+    """Return the id of each row's series: a digest of versions, keys and every number."""
+    numbers = [c for c in predicted if predicted[c].dtype == np.float64]
+    ids = np.empty(len(predicted), dtype=object)
+    for at in predicted.groupby([*SERIES, "origin"], sort=False).indices.values():
+        rows = predicted.iloc[at]
+        digest = hashlib.sha256("|".join(rows.iloc[0][["model_version", "data_version"]]).encode())
+        digest.update(rows[list(KEYS)].to_csv(index=False).encode())
+        digest.update(np.ascontiguousarray(rows[numbers].to_numpy(np.float64)).tobytes())
+        ids[at] = digest.hexdigest()[:20]
+    return list(ids)
