@@ -16,7 +16,6 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 BUILD := build/run
-say = @printf '\033[2m%s\033[0m\n' "$(1)" >&2
 
 .PHONY: help setup run test check fix serve up clean lock
 
@@ -25,6 +24,7 @@ help: ## List the targets
 		printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Install everything into .venv (each target does this when needed)
+	@echo "Ready: .venv is what requirements.lock says"
 
 run: $(INSTALLED) ## The whole life cycle, from raw data to a served forecast, in build/run
 	@$(BIN)/salescast run
@@ -68,7 +68,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(if $(PYTHON),$(PYTHON) -c "$(SUPPORTED)" 2>/dev/null,false) || { \
 		echo "salescast needs Python 3.11, 3.12 or 3.13, found: $$($(or $(PYTHON),python3) -V 2>&1)." \
 		"Install one and name it: make setup PYTHON=/path/to/python3.13" >&2; exit 1; }
-	$(call say,Installing into .venv …)
+	@echo "Installing into .venv …" >&2
 	@[ -f $@ ] && $(BIN)/python -c "$(SUPPORTED)" 2>/dev/null || { rm -rf .venv && \
 		if command -v uv >/dev/null; then uv venv --quiet --python "$$(command -v $(PYTHON))"; \
 		else $(PYTHON) -m venv .venv 2>/dev/null || { rm -rf .venv; \
@@ -76,7 +76,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 			"Install its venv module (Debian: apt-get install python3-venv) or uv" >&2; \
 			exit 1; }; fi; }
 	@rm -f $@
-	@command -v uv >/dev/null || { sed -n '/^uv==/,/[^\\]$$/p' requirements.lock >.venv/uv.lock && \
+	@command -v uv >/dev/null || [ -x $(BIN)/uv ] || { \
+		sed -n '/^uv==/,/[^\\]$$/p' requirements.lock >.venv/uv.lock && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 			--require-hashes --requirement .venv/uv.lock; }
 	@uv=$$(command -v uv || echo $(BIN)/uv) && \
