@@ -115,6 +115,22 @@ def test_each_key_is_used() -> None:
     assert unused == []
 
 
+def test_dvc_runs_the_reproducible_stages() -> None:
+    """The stages of dvc.yaml are those of the one table, each by its own name."""
+    from salescast.stages import REPRODUCIBLE
+
+    stages = yaml.safe_load(_read("dvc.yaml"))["stages"]
+    expected = {name: f"python -m salescast.stages {name}" for name in REPRODUCIBLE}
+    assert {name: stage["cmd"] for name, stage in stages.items()} == expected
+
+
+def test_dvc_depends_on_sources_that_exist() -> None:
+    """A dependency that was renamed no longer triggers anything."""
+    stages = yaml.safe_load(_read("dvc.yaml"))["stages"].values()
+    sources = {d for stage in stages for d in stage["deps"] if d.startswith("src/")}
+    assert {source for source in sources if not (ROOT / source).exists()} == set()
+
+
 def test_lock_pins_each_package_by_hash() -> None:
     """What is installed is what was reviewed."""
     packages = re.findall(r"^[a-z0-9].*(?:\n    .*)*", _read("requirements.lock"), re.MULTILINE)
