@@ -1,0 +1,196 @@
+"""The tables themselves: monthly Parquet files that change together or not at all."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from salescast.errors import DataQualityError, StoreUnavailableError
+from salescast.schema import TABLES, conform, empty
+
+_ARROW = {
+    "id": pa.string(),
+    "text": pa.string(),
+    "date": pa.timestamp("us"),
+    "moment": pa.timestamp("us"),
+    "count": pa.int64(),
+    "number": pa.float64(),
+    "flag": pa.bool_(),
+}
+
+
+def read(data: Path, table: str) -> pd.DataFrame:
+    """Return the stored rows of `table`, oldest knowledge first; none where nothing is stored.
+
+    Raises DataQualityError naming the file that is damaged or lacks a column.
+    """
+    recover(data)
+    files = sorted((data / table).glob("*.parquet"))
+    if not files:
+        return empty(table)
+    with ThreadPoolExecutor() as pool:
+        parts = list(pool.map(lambda path: _read_month(path, table), files))
+    return pa.concat_tables(parts).to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
+
+
+def read_all(data: Path) -> dict[str, pd.DataFrame]:
+    """Return every contract table, empty where nothing is stored."""
+    return {table: read(data, table) for table in TABLES}
+
+
+def append(data: Path, delivery: Mapping[str, pd.DataFrame]) -> dict[str, int]:
+    """Store the rows that are new and return how many there are of each table.
+
+    A row whose key and known moment are stored already is dropped: delivering twice is harmless.
+    All tables change together or none does, also under SIGKILL. Two appends wait for each other.
+    Raises StoreUnavailableError where the disk is full or refuses; then nothing has changed.
+    """
+    with _writing(data):
+        return _append(data, delivery)
+
+
+def recover(data: Path) -> None:
+    """Finish an append that was killed after its COMMIT; one killed before it never happened."""
+    # Without the mark the staging is waste, or another process's at work: the next append clears.
+    if _marker(data).exists():
+        with _writing(data):
+            pass
+
+
+def _read_month(path: Path, table: str) -> pa.Table:
+    schema = _schema(table)
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read(use_threads=False).select(schema.names).cast(schema)
+    except KeyError as error:
+        raise DataQualityError(f"{path}: column {error.args[0]} is missing; {_RESTORE}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise DataQualityError(f"{path}: damaged ({error}); {_RESTORE}") from error
+
+
+_RESTORE = "restore it with `dvc checkout --force data.dvc` or `dvc pull --force`"
+
+
+def _schema(table: str) -> pa.Schema:
+    return pa.schema([(column.name, _ARROW[column.kind]) for column in TABLES[table].columns])
+
+
+def _append(data: Path, delivery: Mapping[str, pd.DataFrame]) -> dict[str, int]:
+    written = {}
+    try:
+        for table, rows in delivery.items():
+            written[table] = _stage(data, table, conform(table, rows, f"delivered {table}"))
+        if any(written.values()):
+            _commit(data)
+    except BaseException:
+        # A killed process cannot do this; there, the next append throws the staging away.
+        if not _marker(data).exists():
+            shutil.rmtree(_staging(data), ignore_errors=True)
+        raise
+    return written
+
+
+def _stage(data: Path, table: str, rows: pd.DataFrame) -> int:
+    new = 0
+    months = rows[TABLES[table].known].to_numpy().astype("datetime64[M]")
+    for month, delivered in rows.groupby(months):
+        path = data / table / f"{pd.Timestamp(month):%Y-%m}.parquet"
+        stored = _read_month(path, table).to_pandas() if path.exists() else empty(table)
+        merged = _merge(table, conform(table, stored), delivered)
+        if len(merged) > len(stored):
+            new += len(merged) - len(stored)
+            _write_synced(_staging(data) / table / path.name, _parquet(table, merged))
+    return new
+
+
+def _merge(table: str, stored: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
+    contract = TABLES[table]
+    identity = list(dict.fromkeys((contract.known, *contract.key)))
+    merged = pd.concat([stored, delivered]) if len(stored) else delivered
+    return merged.drop_duplicates(identity, keep="first").sort_values(identity)
+
+
+def _parquet(table: str, rows: pd.DataFrame) -> bytes:
+    # Without pandas' and Arrow's own metadata the bytes depend on the rows alone; the page
+    # checksums turn a flipped bit into an error where the disk or a copy lies.
+    arrow = pa.Table.from_pandas(rows, schema=_schema(table), preserve_index=False)
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        arrow.replace_schema_metadata(None),
+        sink,
+        compression="zstd",
+        store_schema=False,
+        write_page_checksum=True,
+    )
+    return bytes(sink.getvalue())
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _commit(data: Path) -> None:
+    data.mkdir(parents=True, exist_ok=True)
+    if data.stat().st_dev != _staging(data).stat().st_dev:
+        raise OSError("data/ and build/ must lie on one file system")
+    for folder in _staging(data).iterdir():
+        _sync_folder(folder)
+    _write_synced(_staging(data) / "MARK", b"")
+    (_staging(data) / "MARK").replace(_marker(data))
+    _sync_folder(_staging(data))
+    _recover(data)
+
+
+def _recover(data: Path) -> None:
+    staging = _staging(data)
+    if _marker(data).exists():
+        for path in sorted(staging.glob("*/*.parquet")):
+            target = data / path.parent.name / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, target)  # noqa: PTH105 - the tests kill the process here
+            _sync_folder(target.parent)
+    if staging.exists():
+        shutil.rmtree(staging)
+
+
+def _staging(data: Path) -> Path:
+    return data.parent / "build" / "incoming"
+
+
+def _marker(data: Path) -> Path:
+    return _staging(data) / "COMMIT"
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _writing(data: Path) -> Iterator[None]:
+    build = data.parent / "build"
+    try:
+        build.mkdir(parents=True, exist_ok=True)
+        with (build / "incoming.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # freed by the system when the process dies
+            _recover(data)
+            yield
+    except OSError as error:
+        outcome = "the next run finishes it" if _marker(data).exists() else "nothing was stored"
+        raise StoreUnavailableError(
+            f"cannot write to {data}: {error}; {outcome}; free space or allow writing, then rerun"
+        ) from error

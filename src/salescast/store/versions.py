@@ -1,0 +1,147 @@
+"""The version of the tables: DVC's, computed by ourselves where there is no DVC."""
+
+import hashlib
+import json
+import logging
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from salescast.errors import DataQualityError, StoreUnavailableError
+from salescast.store.tables import recover
+
+_PINNED = re.compile(r"md5: ([0-9a-f]{32}\.dir)")
+_DVC_CONFIG = """\
+[core]
+    no_scm = True
+    analytics = false
+    remote = workspace
+['remote "workspace"']
+    url = ../remote
+    verify = true
+"""
+
+
+def data_version(data: Path) -> str:
+    """Return the version of the tables: the hash that `dvc add data` writes into `data.dvc`.
+
+    It is the MD5 of DVC's list of files and their MD5s, so it needs neither git nor DVC.
+    """
+    recover(data)
+    files = sorted(path for path in data.rglob("*") if path.is_file())
+    entries = [{"md5": _md5(path), "relpath": path.relative_to(data).as_posix()} for path in files]
+    entries.sort(key=lambda entry: entry["relpath"])
+    listing = json.dumps(entries, sort_keys=True).encode()
+    return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"
+
+
+def pinned_version(root: Path) -> str | None:
+    """Return the version that `data.dvc` names, or None where there is no such file."""
+    pin = root / "data.dvc"
+    found = _PINNED.search(pin.read_text(encoding="utf-8")) if pin.exists() else None
+    return found[1] if found else None
+
+
+def commit_version(root: Path) -> str:
+    """Record `data/` with DVC, push it to the default remote if there is one, return the version.
+
+    In a workspace without DVC the version is returned and nothing is recorded.
+    Raises StoreUnavailableError where DVC or the remote refuses.
+    """
+    data = root / "data"
+    if not (root / ".dvc").is_dir():
+        return data_version(data)
+    recover(data)
+    with _dvc(root) as repo:
+        repo.add([str(data)])
+        if repo.config["core"].get("remote"):
+            repo.push([str(root / "data.dvc")])
+    return pinned_version(root) or data_version(data)
+
+
+def pull(root: Path) -> str:
+    """Bring `data/` to the version that `data.dvc` names, checked byte for byte, and return it.
+
+    Raises DataQualityError where nothing is pinned, StoreUnavailableError naming the files that
+    are missing from the remote or damaged there.
+    """
+    data, pinned = root / "data", pinned_version(root)
+    if pinned is None:
+        raise DataQualityError(f"{root / 'data.dvc'}: no version is pinned; run `dvc add data`")
+    if data.is_dir() and data_version(data) == pinned:
+        return pinned
+    with _dvc(root) as repo:
+        try:
+            repo.pull([str(root / "data.dvc")])
+        except Exception as error:
+            _blame_remote(Path(repo.cache.local.path), pinned, error)
+            raise
+    if data_version(data) != pinned:
+        raise StoreUnavailableError(
+            f"{data} is {data_version(data)} after the pull, data.dvc names {pinned}; "
+            "run `dvc checkout --force data.dvc`"
+        )
+    return pinned
+
+
+def init_workspace(root: Path, source: Path) -> None:
+    """Make `root` a fresh copy of `source` (config, data, pins) with a DVC remote of its own.
+
+    What demonstrations deliver lands there, not in the checkout. `root` appears complete or not
+    at all; an older one is replaced.
+    """
+    draft = root.with_name(root.name + ".new")
+    shutil.rmtree(draft, ignore_errors=True)
+    (draft / ".dvc").mkdir(parents=True)
+    (draft / ".dvc" / "config").write_text(_DVC_CONFIG, encoding="utf-8")
+    (draft / ".dvcignore").write_text("/build/\n/remote/\n", encoding="utf-8")
+    for name in ("config.toml", "data.dvc", "dvc.yaml"):
+        if (source / name).exists():
+            shutil.copyfile(source / name, draft / name)
+    if (source / "data").is_dir():
+        recover(source / "data")
+        shutil.copytree(source / "data", draft / "data", copy_function=shutil.copyfile)
+    if root.exists():
+        shutil.rmtree(root)
+    draft.replace(root)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+@contextmanager
+def _dvc(root: Path) -> Iterator[Any]:
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    loggers = [logging.getLogger(name) for name in ("dvc", "dvc_data", "dvc_objects")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:  # this also hides the progress bars
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with Repo(str(root)) as repo:
+            yield repo
+    except (DvcException, OSError) as error:
+        raise StoreUnavailableError(f"DVC in {root}: {' '.join(str(error).split())}") from error
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _blame_remote(cache: Path, pinned: str, error: Exception) -> None:
+    # DVC says only that a checkout failed; what it could not fetch intact is not in its cache.
+    listing = cache / pinned[:2] / pinned[2:]
+    bad = [f"the list of files {pinned}"]
+    if listing.exists():
+        entries = json.loads(listing.read_bytes())
+        bad = [e["relpath"] for e in entries if not (cache / e["md5"][:2] / e["md5"][2:]).exists()]
+    if bad:
+        raise StoreUnavailableError(
+            f"the DVC remote lacks or has damaged {', '.join(bad[:3])} of data version {pinned}; "
+            "push it again with `dvc push` from a checkout that has it"
+        ) from error
