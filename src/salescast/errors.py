@@ -5,6 +5,7 @@
     ├── DataQualityError         delivered or stored data break the contract
     ├── NotEnoughHistoryError    too few days to train, backtest or forecast
     ├── UnknownSeriesError       a store or item nobody has heard of
+    ├── UnknownReceiptError      a receipt that no forecast carries
     ├── NoChampionError          no model has been promoted yet
     ├── GateRefused              the challenger must not be promoted (exit code 3)
     ├── FeedUnavailableError     a source of data does not answer: worth a retry
@@ -37,6 +38,10 @@ class NotEnoughHistoryError(SalescastError):
 
 class UnknownSeriesError(SalescastError):
     """A store or an item that the data do not hold."""
+
+
+class UnknownReceiptError(SalescastError):
+    """A receipt id that no served forecast carries."""
 
 
 class NoChampionError(SalescastError):

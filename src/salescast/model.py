@@ -6,7 +6,7 @@ lies a negative binomial with variance m + m² ÷ k, k by item.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class Model:
     trees: Any
     stores: tuple[str, ...]
     items: tuple[str, ...]
+    numbers: tuple[str, ...]
     dispersion: Mapping[str, float]
     trained_until: str
 
@@ -52,36 +53,39 @@ def fit(rows: pd.DataFrame, kind: str, params: Mapping[str, Any], seed: int) -> 
             f"{len(rows)} training rows are too few (at least {MIN_ROWS}); ingest more days or "
             "lower features.origin_every_days"
         )
-    unfitted = Model(
+    model = Model(
         kind,
-        None if kind in BASELINES else _trees(params, seed),
+        None,
         tuple(sorted(rows["store_id"].unique())),
         tuple(sorted(rows["item_id"].unique())),
+        tuple(name for name in NUMBERS if rows[name].notna().any()),
         {},
         f"{rows['date'].max():%Y-%m-%d}",
     )
-    if unfitted.trees is not None:
-        level = rows["level"].to_numpy()
-        rate = rows["units"].to_numpy() / level
-        unfitted.trees.fit(_matrix(unfitted, rows), rate, sample_weight=level)
-    spread = dispersion(rows["units"].to_numpy(float), mean(unfitted, rows), rows["item_id"])
-    return Model(**{**vars(unfitted), "dispersion": spread})
+    if kind not in BASELINES:
+        model = replace(model, trees=_trees(model, rows, params, seed))
+    actual = rows["units"].to_numpy(float)
+    return replace(model, dispersion=dispersion(actual, mean(model, rows), rows["item_id"]))
 
 
-def _trees(params: Mapping[str, Any], seed: int) -> Any:
+def _trees(model: Model, rows: pd.DataFrame, params: Mapping[str, Any], seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    return HistGradientBoostingRegressor(
+    count = len(model.numbers)
+    trees = HistGradientBoostingRegressor(
         loss="poisson",
         max_iter=params["iterations"],
         learning_rate=params["learning_rate"],
         max_leaf_nodes=params["max_leaf_nodes"],
         min_samples_leaf=params["min_samples_leaf"],
         l2_regularization=params["l2_regularization"],
-        categorical_features=[len(NUMBERS), len(NUMBERS) + 1],
+        categorical_features=[count, count + 1],
         early_stopping=False,  # "auto" would split at random, across time
         random_state=seed,
     )
+    level = rows["level"].to_numpy()
+    rate = rows["units"].to_numpy() / level
+    return trees.fit(_matrix(model, rows), rate, sample_weight=level)
 
 
 def _matrix(model: Model, rows: pd.DataFrame) -> Floats:
@@ -90,7 +94,7 @@ def _matrix(model: Model, rows: pd.DataFrame) -> Floats:
         pd.Index(known[:254]).get_indexer(rows[name]).astype(float)  # boosting's limit is 255
         for name, known in zip(STATIC, (model.stores, model.items), strict=True)
     ]
-    numbers = rows[list(NUMBERS)].to_numpy(dtype=np.float64)
+    numbers = rows[list(model.numbers)].to_numpy(dtype=np.float64)
     return np.column_stack([numbers, *(np.where(code < 0, np.nan, code) for code in codes)])
 
 
@@ -152,10 +156,11 @@ def count_quantile(quantile: float | Floats, expected: Floats, k: Floats) -> Flo
 
 def as_payload(model: Model) -> dict[str, Any]:
     """Return the model as plain values and estimators, which can be stored without pickle."""
-    return {**vars(model), "stores": list(model.stores), "items": list(model.items)}
+    lists = {name: list(getattr(model, name)) for name in ("stores", "items", "numbers")}
+    return {**vars(model), **lists}
 
 
 def from_payload(payload: Mapping[str, Any]) -> Model:
     """Return the model that `as_payload` took apart."""
-    lists = {name: tuple(payload[name]) for name in ("stores", "items")}
+    lists = {name: tuple(payload[name]) for name in ("stores", "items", "numbers")}
     return Model(**{**payload, **lists})

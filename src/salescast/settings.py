@@ -7,6 +7,7 @@ The folder that holds the file is the workspace: `data/` and `build/` lie beside
 import os
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +37,7 @@ class GodatamarketsFeed(_Section):
 
     size: Literal["small", "demo"] = "demo"
     seed: int = 7
+    embedded_until: date = date(2024, 12, 29)
     faults: tuple[str, ...] = ()
 
 

@@ -1,0 +1,204 @@
+"""The command line: translates, decides nothing."""
+
+import json
+import logging
+import os
+import sys
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from salescast.errors import SalescastError
+from salescast.settings import CONFIG_VARIABLE, Settings, read_settings
+
+app = typer.Typer(
+    help="Sales forecasts from weather forecasts, from raw data to orders.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+class Engine(StrEnum):
+    """Who runs the steps."""
+
+    prefect = "prefect"
+    inline = "inline"
+
+
+EngineOption = Annotated[Engine, typer.Option(help="Who runs the steps.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, alone.")]
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE")]
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+}
+"""What the libraries beneath us should not do; set in the environment, they can be had back."""
+
+
+@app.callback()
+def prepare() -> None:
+    """Sales forecasts from weather forecasts, from raw data to orders."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log = logging.getLogger("salescast")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def main() -> None:
+    """Run the command; an error of ours is one line on stderr and its exit code."""
+    try:
+        app()
+    except SalescastError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(error.exit_code) from None
+
+
+def _flow(name: str, engine: Engine, settings: Settings, **options: Any) -> dict[str, Any]:
+    """Run the flow `name` and return its result."""
+    if engine is Engine.inline:
+        from flows.engine import inline
+
+        plain = __import__(f"flows.{name}", fromlist=[name])
+        result: dict[str, Any] = getattr(plain, name)(inline(settings), **options)
+        return result
+    from flows import on_prefect
+
+    options = {key: value for key, value in options.items() if value is not None}
+    done: dict[str, Any] = getattr(on_prefect, name)(settings.root / "config.toml", **options)
+    return done
+
+
+def _print(result: dict[str, Any], *, as_json: bool, text: str = "") -> None:
+    typer.echo(json.dumps(result, default=str) if as_json else text or result["says"])
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
+
+
+@app.command()
+def run(
+    workspace: Annotated[
+        Path, typer.Option(help="Where to run; a copy of this one is made there. '.' runs here.")
+    ] = Path("build/run"),
+    engine: EngineOption = Engine.prefect,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the whole life cycle, and end with a forecast served over HTTP."""
+    from salescast.stages import summary
+    from salescast.stages.data import open_workspace, rehearsal
+
+    settings = open_workspace(read_settings(), workspace)
+    start, end = rehearsal(settings)
+    _flow("lifecycle", engine, settings, start=start, end=end)
+    result = summary.collect(settings)
+    _print(result, as_json=as_json, text=summary.describe(result, settings))
+
+
+@app.command()
+def ingest(
+    until: Day = None,
+    commit: Annotated[bool, typer.Option(help="Commit the moved data.dvc to git.")] = False,
+    engine: EngineOption = Engine.inline,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch what became known up to a day (default: today), check it and version it."""
+    from salescast.stages.data import commit_data
+
+    settings = read_settings()
+    result = _flow("ingest", engine, settings, until=_day(until))
+    if commit:
+        commit_data(settings, result["says"])
+    _print(result, as_json=as_json)
+
+
+@app.command()
+def train(engine: EngineOption = Engine.inline, as_json: JsonOption = False) -> None:
+    """Train, backtest and judge a challenger; exit code 3 where the gate refuses it."""
+    from salescast.stages.release import raise_refusal
+
+    settings = read_settings()
+    result = _flow("train", engine, settings)
+    _print(result, as_json=as_json)
+    raise_refusal(result)
+
+
+@app.command()
+def promote(as_json: JsonOption = False) -> None:
+    """Make the judged challenger the champion."""
+    _stage("promote", as_json=as_json)
+
+
+@app.command()
+def rollback(as_json: JsonOption = False) -> None:
+    """Give the previous champion its place back."""
+    from salescast.stages.release import open_registry
+
+    version = open_registry(read_settings()).rollback()
+    says = f"version {version.number} is the champion again"
+    _print({"version": version.number, "says": says}, as_json=as_json)
+
+
+@app.command()
+def forecast(engine: EngineOption = Engine.inline, as_json: JsonOption = False) -> None:
+    """Forecast every series with the champion, into the ledger."""
+    _print(_flow("forecast", engine, read_settings()), as_json=as_json)
+
+
+@app.command()
+def monitor(engine: EngineOption = Engine.inline, as_json: JsonOption = False) -> None:
+    """Score what was served, look for drift, write the report."""
+    _print(_flow("monitor", engine, read_settings()), as_json=as_json)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Default: serving.host.")] = None,
+    port: Annotated[int | None, typer.Option(help="Default: serving.port.")] = None,
+) -> None:
+    """Serve the champion over HTTP."""
+    import uvicorn
+
+    settings = read_settings()
+    os.environ[CONFIG_VARIABLE] = str(settings.root / "config.toml")
+    uvicorn.run(
+        "api.main:create_app",
+        factory=True,
+        host=host or settings.serving.host,
+        port=settings.serving.port if port is None else port,
+        log_level="warning",
+    )
+
+
+@app.command()
+def receipt(receipt_id: str, as_json: JsonOption = False) -> None:
+    """Print the forecast that a receipt stands for, as it was served."""
+    from salescast.stages.operate import read_receipt
+
+    result = read_receipt(read_settings(), receipt_id)
+    _print(result, as_json=as_json)
+
+
+@app.command()
+def stage(name: str, as_json: JsonOption = False) -> None:
+    """Run one stage of the life cycle by name."""
+    _stage(name, as_json=as_json)
+
+
+def _stage(name: str, *, as_json: bool) -> None:
+    from salescast.stages import run_stage
+
+    _print(run_stage(name, read_settings()), as_json=as_json)

@@ -1,0 +1,148 @@
+"""From a feed to versioned, validated tables."""
+
+import subprocess
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from salescast import quality, store
+from salescast.errors import DataQualityError
+from salescast.feeds import open_feed
+from salescast.schema import TABLES, Tables, close_of
+from salescast.settings import Settings, read_settings
+from salescast.stages.files import write_json
+
+DAILY = ("sales", "weather_observed", "weather_forecast")
+
+
+def ingest(settings: Settings, until: date | None = None) -> dict[str, Any]:
+    """Fetch what became known since the last time, check it, and append what is accepted.
+
+    `until`: the last day to deliver; default: today, or the next simulated day.
+    Raises DataQualityError when the delivery is rejected: it is quarantined, nothing is written.
+    """
+    stored = store.read_all(settings.data)
+    day = until or _next_day(settings, stored)
+    moment = close_of(day)
+    delivery = open_feed(settings.feed, settings.root)(_known_since(stored), moment)
+    verdict = quality.check_delivery(delivery, stored, moment)
+    quarantine = settings.build / "quarantine"
+    quality.write_quarantine(verdict, quarantine)
+    if verdict.status == "rejected":
+        failed = [c for c in verdict.checks if not c.passed and c.severity == "reject"]
+        reasons = "; ".join(f"{c.table}: {c.name}: {c.evidence}" for c in failed)
+        raise DataQualityError(f"delivery up to {day} rejected, kept in {quarantine}: {reasons}")
+    written = store.append(settings.data, verdict.accepted)
+    bad = sum(len(rows) for rows in verdict.quarantined.values())
+    rows = sum(written.values())
+    return {
+        "until": f"{day:%Y-%m-%d}",
+        "rows": written,
+        "quarantined": bad,
+        "quality": verdict.as_dict(),
+        "says": f"{rows:,} new rows up to {day:%Y-%m-%d}, {bad:,} quarantined"
+        if rows or bad
+        else f"nothing new up to {day:%Y-%m-%d}; all of it is stored already",
+    }
+
+
+def _known_since(stored: Tables) -> pd.Timestamp | None:
+    known = _last_known(stored)
+    return min(known) if known else None
+
+
+def _last_known(tables: Tables) -> list[pd.Timestamp]:
+    present = [name for name in DAILY if name in tables and len(tables[name])]
+    return [tables[name][TABLES[name].known].max() for name in present]
+
+
+def _next_day(settings: Settings, stored: Tables) -> date:
+    if settings.feed.kind != "godatamarkets":
+        return datetime.now(UTC).date()
+    if stored["sales"].empty:
+        return settings.feed.godatamarkets.embedded_until
+    return (last_day(stored) + pd.Timedelta(days=1)).date()
+
+
+def last_day(tables: Tables) -> pd.Timestamp:
+    """Return the latest origin: the last day on which something daily became known.
+
+    Raises DataQualityError where no data are stored.
+    """
+    known = _last_known(tables)
+    if not known:
+        raise DataQualityError("no data are stored; run `salescast ingest` first")
+    return max(known).normalize()
+
+
+def rehearsal(settings: Settings) -> tuple[date, date]:
+    """Return the days a life cycle runs from and to, one horizon apart.
+
+    A forecast made at the first has its outcomes at the second. The simulated retailer goes on
+    from what is stored; any other feed ends with its newest day.
+    """
+    horizon = pd.Timedelta(days=settings.forecast.horizon)
+    if settings.feed.kind == "godatamarkets":
+        stored = store.read_all(settings.data)
+        start = settings.feed.godatamarkets.embedded_until
+        start = start if stored["sales"].empty else last_day(stored).date()
+        return start, (pd.Timestamp(start) + horizon).date()
+    now = close_of(datetime.now(UTC).date())
+    end = last_day(open_feed(settings.feed, settings.root)(None, now))
+    return (end - horizon).date(), end.date()
+
+
+def version(settings: Settings) -> dict[str, Any]:
+    """Pin `data/` with DVC, where the workspace has DVC, and return the data version."""
+    pinned = store.commit_version(settings.root)
+    write_json(settings.build / "version.json", {"data_version": pinned})
+    return {"data_version": pinned, "says": f"data version {pinned}"}
+
+
+def validate(settings: Settings) -> dict[str, Any]:
+    """Check everything stored and write the verdict and the Data Docs.
+
+    Raises DataQualityError when the stored data must not be learned from.
+    """
+    tables = store.read_all(settings.data)
+    verdict = quality.check_stored(tables, close_of(last_day(tables)))
+    summary = verdict.as_dict()
+    write_json(settings.build / "quality.json", summary)
+    docs = quality.write_data_docs(verdict, settings.build / "data_docs")
+    failed = [c for c in verdict.checks if not c.passed]
+    if verdict.status == "rejected":
+        reasons = "; ".join(f"{c.table}: {c.name}: {c.evidence}" for c in failed)
+        raise DataQualityError(f"the stored data must not be learned from: {reasons}; see {docs}")
+    return {
+        "status": verdict.status,
+        "rows": verdict.rows_checked,
+        "data_docs": str(docs),
+        "warnings": [f"{c.table}: {c.name}: {c.evidence}" for c in failed],
+        "says": f"{verdict.rows_checked:,} rows, {len(verdict.checks)} checks, "
+        f"{len(failed)} failed: {verdict.status.replace('_', ' ')}",
+    }
+
+
+def open_workspace(settings: Settings, folder: Path) -> Settings:
+    """Return the settings of `folder`, made afresh as a copy; `.` is the workspace itself.
+
+    Pulls the pinned data first where the checkout has none yet.
+    """
+    if not settings.data.exists() and (settings.root / "data.dvc").exists():
+        store.pull(settings.root)
+    target = (settings.root / folder).resolve()
+    if target == settings.root:
+        return settings
+    store.init_workspace(target, settings.root)
+    return read_settings(target / "config.toml")
+
+
+def commit_data(settings: Settings, message: str) -> None:
+    """Commit the moved `data.dvc`, and nothing else, to git."""
+    git = ["git", "-C", str(settings.root)]
+    subprocess.run([*git, "add", "data.dvc"], check=True)  # noqa: S603
+    subprocess.run(  # noqa: S603
+        [*git, "commit", "--quiet", "--message", f"Ingest: {message}", "--", "data.dvc"], check=True
+    )

@@ -1,0 +1,153 @@
+"""From tables to a fitted, backtested model, all of it reproducible from files and settings."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from salescast import features as feature
+from salescast import registry, schema, store
+from salescast.backtest import (
+    CHALLENGER,
+    SEGMENTS,
+    Recipe,
+    cutoffs,
+    outcomes,
+    run,
+    scorecard,
+)
+from salescast.errors import NotEnoughHistoryError
+from salescast.model import as_payload, fit, training_rows
+from salescast.orders import unit_costs
+from salescast.schema import Tables
+from salescast.settings import Settings
+from salescast.stages.data import last_day
+from salescast.stages.files import read_frame, replace, write_frame, write_json
+
+
+def recipe(settings: Settings, tables: Tables) -> Recipe:
+    """Return how the model is made, from the settings and the items' costs."""
+    costs = unit_costs(schema.latest("items", tables["items"]))
+    return Recipe(
+        settings.model.kind,
+        settings.model.model_dump(exclude={"kind", "seed"}),
+        settings.model.seed,
+        settings.forecast.quantiles,
+        dict(zip(costs["item_id"], costs["critical_ratio"], strict=True)),
+    )
+
+
+def origins(settings: Settings, tables: Tables) -> tuple[list[pd.Timestamp], list[pd.Timestamp]]:
+    """Return the training origins and the backtest's, each oldest first.
+
+    Raises NotEnoughHistoryError when the history is shorter than the backtest and one exposure.
+    """
+    last, plan = last_day(tables), settings.backtest
+    first = tables["sales"]["date"].min() + pd.Timedelta(days=feature.LEVEL_DAYS)
+    first = max(first, last - pd.Timedelta(days=settings.features.history_days))
+    tested = cutoffs(last, plan.cutoffs, plan.every_days, settings.forecast.horizon)
+    if tested[0] <= first:
+        needed = (last - tested[0]).days + feature.LEVEL_DAYS + 1
+        raise NotEnoughHistoryError(
+            f"sales begin on {tables['sales']['date'].min():%Y-%m-%d}; a backtest of "
+            f"{plan.cutoffs} cutoffs needs more than {needed} days; lower backtest.cutoffs"
+        )
+    step = pd.Timedelta(days=settings.features.origin_every_days)
+    count = int((last - first) / step) + 1
+    return [last - step * i for i in reversed(range(count))], tested
+
+
+def features(settings: Settings) -> dict[str, Any]:
+    """Build the point-in-time table of every training and backtest origin."""
+    tables = store.read_all(settings.data)
+    trained, tested = origins(settings, tables)
+    rows = feature.build(
+        tables, [*trained, *tested], settings.forecast.horizon, settings.features.weather
+    )
+    write_frame(settings.build / "features.parquet", rows)
+    return {
+        "rows": len(rows),
+        "origins": len({*trained, *tested}),
+        "says": f"{len(rows):,} rows from {len({*trained, *tested})} origins, "
+        f"{weather_source(rows)}",
+    }
+
+
+def weather_source(rows: pd.DataFrame) -> str:
+    """Say what the weather features are."""
+    issued = float(rows["issued_at"].notna().mean())
+    if rows["rain_mm"].isna().all():
+        return "no weather (features.weather = none)"
+    if issued == 0:
+        return "no issued forecasts: weather is climatology"
+    return f"{issued:.0%} with weather as issued, the rest climatology"
+
+
+def backtest(settings: Settings) -> dict[str, Any]:
+    """Score the recipe and the baselines at rolling origins, as they would have been served."""
+    tables = store.read_all(settings.data)
+    rows = read_frame(settings.build / "features.parquet", "features")
+    how = recipe(settings, tables)
+    _, tested = origins(settings, tables)
+    predictions = run(
+        rows, lambda day: feature.targets(tables, day), tested, settings.backtest.refit_every, how
+    )
+    write_frame(settings.build / "predictions.parquet", predictions)
+    card = scorecard(scored(tables, predictions), settings.forecast.quantiles)
+    write_json(settings.build / "scorecard.json", card)
+    write_json(settings.build / "metrics.json", card["models"][CHALLENGER]["overall"])
+    _write_plots(settings, card)
+    ours = card["models"][CHALLENGER]["overall"]
+    return {
+        "scorecard": card,
+        "says": f"{len(tested)} origins: WAPE {ours['wape']:.3f}, bias {ours['bias']:+.1%}, "
+        f"cost {ours['cost_per_year']:,.0f} {settings.product.currency} a year, "
+        f"skill {ours['skill']:.0%}",
+    }
+
+
+def scored(tables: Tables, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the predictions with their outcomes as known today, and their costs."""
+    costs = unit_costs(schema.latest("items", tables["items"]))
+    return outcomes(predictions, feature.targets(tables, last_day(tables)), costs)
+
+
+def _write_plots(settings: Settings, card: dict[str, Any]) -> None:
+    """Write one CSV per segment for `dvc plots`: model, segment value and scores."""
+    for segment, column in SEGMENTS.items():
+        rows = [
+            {"model": name, column: key} | values
+            for name, of_model in card["models"].items()
+            for key, values in of_model[segment].items()
+        ]
+        frame = pd.DataFrame(rows)
+        path = settings.build / "plots" / f"{segment}.csv"
+        replace(path, lambda part, frame=frame: frame.to_csv(part, index=False))
+
+
+def train(settings: Settings) -> dict[str, Any]:
+    """Fit the model on everything known at the last origin."""
+    tables = store.read_all(settings.data)
+    how, origin = recipe(settings, tables), last_day(tables)
+    rows = read_frame(settings.build / "features.parquet", "features")
+    known = training_rows(rows, feature.targets(tables, origin))
+    model = fit(known, how.kind, how.params, how.seed)
+    payload = {"model": as_payload(model), "contract": contract(settings, how, origin)}
+    replace(settings.build / "model.skops", lambda part: registry.write_model(part, payload))
+    return {
+        "rows": len(known),
+        "trained_until": model.trained_until,
+        "says": f"{how.kind} on {len(known):,} rows, dispersion "
+        f"{np.median(list(model.dispersion.values())):.1f}, until {model.trained_until}",
+    }
+
+
+def contract(settings: Settings, how: Recipe, origin: pd.Timestamp) -> dict[str, Any]:
+    """Return what a server must know to ask the model: inputs, outputs and costs."""
+    return {
+        "origin": f"{origin:%Y-%m-%d}",
+        "horizon": settings.forecast.horizon,
+        "weather": settings.features.weather,
+        "quantiles": list(how.quantiles),
+        "critical": dict(how.critical),
+    }

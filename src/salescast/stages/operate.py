@@ -1,0 +1,150 @@
+"""From a champion to forecasts in the ledger, an answer over HTTP and a live scorecard."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pandas as pd
+
+from salescast import backtest, monitoring, report, schema, store
+from salescast import features as feature
+from salescast.errors import NoChampionError, StoreUnavailableError, UnknownReceiptError
+from salescast.forecasts import issue
+from salescast.ledger import Ledger
+from salescast.model import from_payload
+from salescast.orders import unit_costs
+from salescast.settings import CONFIG_VARIABLE, Settings
+from salescast.stages.data import last_day
+from salescast.stages.files import read_frame, write_frame, write_json
+from salescast.stages.release import open_registry
+
+START_SECONDS = 60  # a cold machine imports scikit-learn and MLflow first
+
+
+def forecast(settings: Settings) -> dict[str, Any]:
+    """Forecast every series from the last origin with the champion, into the ledger."""
+    registry = open_registry(settings)
+    champion = registry.version("champion")
+    if champion is None:
+        raise NoChampionError("no model has been promoted; run `salescast train` first")
+    payload = registry.model(champion)
+    contract, tables = payload["contract"], store.read_all(settings.data)
+    origin = last_day(tables)
+    rows = feature.build(tables, [origin], contract["horizon"], contract["weather"])
+    versions = (str(champion.number), store.data_version(settings.data))
+    model = from_payload(payload["model"])
+    made = issue(model, rows, contract["quantiles"], contract["critical"], versions)
+    write_frame(settings.build / "forecasts.parquet", made)
+    with Ledger(settings.ledger_url) as ledger:
+        ledger.record_forecasts(made.assign(made_at=datetime.now(UTC).replace(tzinfo=None)))
+    series = made["receipt_id"].nunique()
+    degraded = int(made["degraded"].map(bool).sum())
+    return {
+        "origin": f"{origin:%Y-%m-%d}",
+        "series": series,
+        "degraded_rows": degraded,
+        "model_version": versions[0],
+        "data_version": versions[1],
+        "says": f"{series} series × {contract['horizon']} days from {origin:%Y-%m-%d} by "
+        f"version {champion.number}" + (f", {degraded:,} rows degraded" if degraded else ""),
+    }
+
+
+def answer(settings: Settings) -> dict[str, Any]:
+    """Start the API as a process of its own and fetch one forecast over a socket."""
+    rows = read_frame(settings.build / "forecasts.parquet", "forecast")
+    store_id, item_id = rows.loc[rows["mean"].idxmax(), ["store_id", "item_id"]]
+    asked = {"series": [{"store_id": store_id, "item_id": item_id}]}
+    with _server(settings) as url:
+        reply = httpx.post(f"{url}/v1/forecasts", json=asked, timeout=30)
+    reply.raise_for_status()
+    body = reply.json()
+    write_json(settings.build / "answer.json", body)
+    first = body["forecasts"][0]
+    return {
+        "answer": body,
+        "says": f"HTTP {reply.status_code}: {store_id} × {item_id}, receipt {first['receipt_id']}",
+    }
+
+
+@contextmanager
+def _server(settings: Settings) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", "--factory", "api.main:create_app"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+    environment = os.environ | {CONFIG_VARIABLE: str(settings.root / "config.toml")}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)  # noqa: S603
+    try:
+        _wait(process, f"http://127.0.0.1:{port}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def _wait(process: "subprocess.Popen[str]", url: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            said = process.stderr.read() if process.stderr else ""
+            raise StoreUnavailableError(f"the API did not start: {said.strip()[-500:]}")
+        try:
+            if httpx.get(f"{url}/healthz/ready", timeout=2).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise StoreUnavailableError(f"the API was not ready after {START_SECONDS} s")
+
+
+def monitor(settings: Settings) -> dict[str, Any]:
+    """Join served forecasts with outcomes, look for drift, raise alarms and write the report."""
+    tables = store.read_all(settings.data)
+    today = last_day(tables)
+    costs = unit_costs(schema.latest("items", tables["items"]))
+    since = today - pd.Timedelta(days=settings.monitoring.live_days)
+    with Ledger(settings.ledger_url) as ledger:
+        ledger.record_outcomes(tables["sales"][tables["sales"]["date"] > since])
+        served = ledger.forecasts(since=since, until=today)
+        truth = ledger.outcomes(since=since, until=today)
+        truth["sold_out"] = truth["sold_out"].fillna(False).astype(bool)
+        scored = backtest.outcomes(served.assign(model="live"), truth, costs)
+        live = monitoring.live_scorecard(served, scored, settings.forecast.quantiles)
+        drifts = _drift(settings, today)
+        limits = settings.monitoring.drift_threshold, settings.gate.max_bias
+        alarms = monitoring.alarms(live, drifts, *limits)
+        ledger.record_alarms([alarm | {"origin": today} for alarm in alarms])
+    summary = {"origin": f"{today:%Y-%m-%d}", "live": live, "drift": drifts, "alarms": alarms}
+    write_json(settings.build / "monitoring.json", summary)
+    page = report.write_monitoring(summary, scored, settings.build / "report.html")
+    wape = f"WAPE {live['overall']['wape']:.3f}" if live["overall"] else "nothing matured yet"
+    return summary | {
+        "report": str(page),
+        "says": f"{live['forecasts']:,} forecasts, {live['matured']:.0%} matured, {wape}, "
+        f"{len(alarms)} alarms",
+    }
+
+
+def _drift(settings: Settings, today: pd.Timestamp) -> dict[str, float]:
+    rows = read_frame(settings.build / "features.parquet", "features")
+    recent = rows[rows["origin"] > today - pd.Timedelta(days=settings.monitoring.live_days)]
+    columns = [*feature.HISTORY, *feature.PRICE, *feature.WEATHER]
+    known = [name for name in columns if rows[name].notna().any()]
+    return monitoring.drift(monitoring.same_season(rows, today), recent, known)
+
+
+def read_receipt(settings: Settings, receipt_id: str) -> dict[str, Any]:
+    """Return the forecast that a receipt stands for, as it was served."""
+    with Ledger(settings.ledger_url) as ledger:
+        rows = ledger.receipt(receipt_id)
+    if rows.empty:
+        raise UnknownReceiptError(f"no forecast has the receipt {receipt_id}")
+    return {"forecast": rows.to_dict("records"), "says": rows.to_string(index=False)}

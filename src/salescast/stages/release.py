@@ -1,0 +1,186 @@
+"""From a fitted model to a champion: registered, judged, promoted or refused."""
+
+import hashlib
+import json
+import subprocess
+from importlib.metadata import version as installed
+from typing import Any
+
+import pandas as pd
+
+from salescast import schema, store
+from salescast.backtest import CHALLENGER, served_by
+from salescast.errors import GateRefused, NoChampionError
+from salescast.gate import Decision, Policy, decide
+from salescast.ledger import Ledger
+from salescast.model import from_payload, predict
+from salescast.registry import Candidate, Registry, Version, read_model
+from salescast.settings import Settings
+from salescast.stages.files import present, read_frame, read_json, write_json
+from salescast.stages.learn import recipe, scored
+
+REQUIREMENTS = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
+ARTIFACTS = ("scorecard.json", "predictions.parquet", "quality.json", "plots")
+
+
+def open_registry(settings: Settings) -> Registry:
+    """Return the model registry of this workspace."""
+    return Registry(settings.mlflow_uri, settings.product.model, settings.build / "mlartifacts")
+
+
+def register(settings: Settings) -> dict[str, Any]:
+    """Log the run and register its model as the challenger."""
+    build = settings.build
+    payload = read_model(present(build / "model.skops", "train"))
+    rows = read_frame(build / "features.parquet", "features")
+    example = rows[rows["origin"] == rows["origin"].max()].head(5)
+    contract = payload["contract"]
+    card = read_json(build / "scorecard.json", "backtest")["models"][CHALLENGER]
+    candidate = Candidate(
+        model=payload,
+        params=_params(settings),
+        metrics=_numbers(card["overall"]),
+        metrics_by_lead=_by_lead(card["by_lead"]),
+        tags=_tags(settings, payload),
+        artifacts=[build / name for name in ARTIFACTS if (build / name).exists()],
+        input_example=example,
+        output_example=predict(
+            from_payload(payload["model"]), example, contract["quantiles"], contract["critical"]
+        ),
+        requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],
+    )
+    made = open_registry(settings).log(candidate)
+    write_json(build / "registered.json", {"version": made.number, "run_id": made.run_id})
+    return {
+        "version": made.number,
+        "run_id": made.run_id,
+        "says": f"version {made.number} of {settings.product.model}, alias challenger",
+    }
+
+
+def _params(settings: Settings) -> dict[str, Any]:
+    sections = ("forecast", "features", "model", "backtest")
+    values = settings.model_dump(include=set(sections))
+    return {f"{part}.{key}": value for part in sections for key, value in values[part].items()}
+
+
+def _numbers(scores: dict[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in scores.items() if value is not None}
+
+
+def _by_lead(leads: dict[str, dict[str, Any]]) -> dict[str, dict[int, float]]:
+    names = next(iter(leads.values())).keys()
+    return {
+        f"{name}_by_lead": {
+            int(lead): scores[name] for lead, scores in leads.items() if scores[name] is not None
+        }
+        for name in names
+    }
+
+
+def _tags(settings: Settings, payload: dict[str, Any]) -> dict[str, str]:
+    data_version = store.data_version(settings.data)
+    params = json.dumps(_params(settings), default=str, sort_keys=True)
+    commit = git_commit(settings)
+    key = hashlib.sha256(f"{data_version}|{params}|{commit}".encode()).hexdigest()[:20]
+    return {
+        "git_commit": commit,
+        "data_version": data_version,
+        "quality_verdict": read_json(settings.build / "quality.json", "validate")["status"],
+        "trained_until": payload["model"]["trained_until"],
+        "origin": payload["contract"]["origin"],
+        "train_key": key,
+    }
+
+
+def git_commit(settings: Settings) -> str:
+    """Return the commit of the code's checkout, or "none" outside of one."""
+    command = ["git", "-C", str(settings.root), "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    except FileNotFoundError:
+        return "none"
+    return answer.stdout.strip() or "none"
+
+
+def gate(settings: Settings) -> dict[str, Any]:
+    """Judge the challenger against the baselines and the champion, and record the decision."""
+    registry = open_registry(settings)
+    number = read_json(settings.build / "registered.json", "register")["version"]
+    challenger, champion = registry.version(number), registry.version("champion")
+    tables = store.read_all(settings.data)
+    predictions = read_frame(settings.build / "predictions.parquet", "backtest")
+    rival = None
+    if champion is not None and champion.number != number:
+        served = _champion_served(settings, registry, champion, tables)
+        rival = scored(tables, served)
+    verdict = read_json(settings.build / "quality.json", "validate")["status"]
+    decision = decide(scored(tables, predictions), rival, verdict, _policy(settings))
+    _record(settings, registry, challenger, champion, decision)
+    word = "promote" if decision.promote else "refuse: " + "; ".join(decision.reasons)
+    return decision.as_dict() | {"version": number, "says": word}
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(**settings.gate.model_dump(), seed=settings.model.seed)
+
+
+def _champion_served(
+    settings: Settings, registry: Registry, champion: Version, tables: schema.Tables
+) -> pd.DataFrame:
+    """Return the champion out of sample: its own backtest, then itself on later origins."""
+    past = pd.read_parquet(registry.artifact(champion, "predictions.parquet"))
+    payload = registry.model(champion)
+    rows = read_frame(settings.build / "features.parquet", "features")
+    tested = read_frame(settings.build / "predictions.parquet", "backtest")["origin"].unique()
+    later = rows[rows["origin"].isin(tested) & (rows["origin"] >= payload["contract"]["origin"])]
+    how = recipe(settings, tables)
+    fresh = served_by(from_payload(payload["model"]), later, how, CHALLENGER)
+    served = pd.concat([past[past["model"] == CHALLENGER], fresh], ignore_index=True)
+    return served[served["origin"].isin(tested)]
+
+
+def _record(
+    settings: Settings,
+    registry: Registry,
+    challenger: Version | None,
+    champion: Version | None,
+    decision: Decision,
+) -> None:
+    if challenger is None:
+        raise NoChampionError("the challenger is not in the registry; run `salescast train` again")
+    summary = decision.as_dict() | {"version": challenger.number}
+    path = write_json(settings.build / "decision.json", summary)
+    registry.log_artifact(challenger, path)
+    registry.tag(challenger, "gate", summary["verdict"])
+    with Ledger(settings.ledger_url) as ledger:
+        ledger.record_decision(
+            kind="gate",
+            model_version=str(challenger.number),
+            champion_version=str(champion.number) if champion else None,
+            verdict=summary["verdict"],
+            checks=summary["checks"],
+            origin=pd.Timestamp(challenger.tags["origin"]),
+        )
+
+
+def promote(settings: Settings) -> dict[str, Any]:
+    """Make the judged challenger the champion.
+
+    Raises GateRefused, with the reasons, where the gate said no: the champion stays.
+    """
+    decision = read_json(settings.build / "decision.json", "gate")
+    raise_refusal(decision)
+    registry = open_registry(settings)
+    registry.promote(decision["version"])
+    return {
+        "version": decision["version"],
+        "says": f"version {decision['version']} is the champion",
+    }
+
+
+def raise_refusal(decision: dict[str, Any]) -> None:
+    """Raise GateRefused with the reasons where the decision is to refuse."""
+    if decision["verdict"] != "promote":
+        reasons = "; ".join(c["reason"] for c in decision["checks"] if not c["passed"])
+        raise GateRefused(f"version {decision['version']} is refused: {reasons}")
