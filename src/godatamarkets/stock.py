@@ -1,0 +1,88 @@
+"""Stock, lost sales, and the status-quo planner whose cost is to be improved on.
+
+He reviews on Mondays (the day after, if closed), orders up to 9 days × mean sales of 28 days
+× 1.25, in whole packs; a delivery is there before opening two days later.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from godatamarkets.catalogue import START, closed
+from godatamarkets.demand import Counts, Demand, Series
+from godatamarkets.randomness import Floats
+
+DELIVERY_DAYS, WINDOW = 2, 28
+COVER = 9 * 1.25  # days of mean sales to order up to
+FIRST_GUESS = 1.6  # mean sales ÷ base rate, before there are sales: it rains now and then
+
+
+@dataclass
+class Stock:
+    """The shelves, simulated day by day as far as asked; arrays of shape (series, days).
+
+    `on_hand` is counted after close, `on_order` before the order of that evening.
+    """
+
+    series: Series
+    demand: Demand
+    units: Counts = field(init=False)
+    on_hand: Counts = field(init=False)
+    on_order: Counts = field(init=False)
+    orders: Counts = field(init=False)
+    done: int = 0
+    overrides: dict[int, Counts] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Fill the shelves once, before the first day."""
+        shape = self.demand.units.shape
+        self.units, self.on_hand, self.on_order, self.orders = (
+            np.zeros(shape, np.int64) for _ in range(4)
+        )
+        self._pack = self.series.of_item("pack").astype(np.int64)
+        self._guess = FIRST_GUESS * np.exp(self.demand.calendar[:, :7].mean(axis=1))
+        self._initial = np.ceil(COVER * self._guess).astype(np.int64)
+        dates = pd.date_range(START, periods=shape[1])
+        self._review = _reviews(dates)
+        self._history = np.repeat(self._guess[:, None], WINDOW + shape[1], axis=1)
+        self._open = np.concatenate([np.ones(WINDOW), ~np.asarray(closed(dates))])
+
+    def override(self, day: int, orders: Counts) -> None:
+        """Order `orders` at the close of `day`, one per series; −1: as the planner does."""
+        self.overrides[day] = orders
+        self.done = min(self.done, day)
+
+    def run(self, until: int) -> None:
+        """Simulate all days before `until` that are not simulated yet."""
+        for day in range(self.done, until):
+            self._day(day)
+        self.done = max(self.done, until)
+
+    def _day(self, day: int) -> None:
+        on_hand = self.on_hand[:, day - 1] if day else self._initial
+        if day >= DELIVERY_DAYS:
+            on_hand = on_hand + self.orders[:, day - DELIVERY_DAYS]
+        trading, sold = self.demand.trading[:, day], np.minimum(self.demand.units[:, day], on_hand)
+        self.units[:, day], self.on_hand[:, day] = sold, on_hand - sold
+        if day:
+            self.on_order[:, day] = self.orders[:, day - 1]
+        self._history[:, WINDOW + day] = np.where(trading, sold, self._guess)
+        orders = self._planned(day) if self._review[day] else np.zeros_like(sold)
+        ours = self.overrides.get(day)
+        self.orders[:, day] = orders if ours is None else np.where(ours >= 0, ours, orders)
+
+    def _planned(self, day: int) -> Counts:
+        window = slice(day + 1, day + 1 + WINDOW)
+        weights = self._open[window]
+        mean: Floats = (self._history[:, window] * weights).sum(axis=1) / weights.sum()
+        missing = np.ceil(COVER * mean) - self.on_hand[:, day] - self.on_order[:, day]
+        packs = np.ceil(np.maximum(missing, 0) / self._pack).astype(np.int64)
+        return np.where(self.demand.trading[:, day], packs * self._pack, 0)
+
+
+def _reviews(dates: pd.DatetimeIndex) -> NDArray[np.bool_]:
+    shut, monday = np.asarray(closed(dates)), np.asarray(dates.dayofweek == 0)
+    late = np.append(False, (monday & shut)[:-1])
+    return np.asarray((monday & ~shut) | late)
