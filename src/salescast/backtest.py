@@ -10,7 +10,7 @@ import pandas as pd
 from salescast import metrics
 from salescast.errors import NotEnoughHistoryError
 from salescast.features import KEYS
-from salescast.model import BASELINES, Model, fit, label, predict, training_rows
+from salescast.model import BASELINES, Model, fit, label, predict
 from salescast.orders import newsvendor_cost
 
 CHALLENGER = "challenger"
@@ -20,7 +20,7 @@ SEGMENTS: Mapping[str, str] = {
     "by_item": "item_id",
 }
 YEAR_DAYS = 365.25
-TargetsAt = Callable[[pd.Timestamp], pd.DataFrame]
+PastAt = Callable[[pd.Timestamp], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ def cutoffs(last: pd.Timestamp, count: int, every_days: int, horizon: int) -> li
 
 def run(
     rows: pd.DataFrame,
-    targets_at: TargetsAt,
+    past_at: PastAt,
     origins: Sequence[pd.Timestamp],
     refit_every: int,
     recipe: Recipe,
 ) -> pd.DataFrame:
     """Return the predictions of the recipe and the baselines at each origin, as served.
 
-    `rows`: features of training and backtest origins; `targets_at(cutoff)`: outcomes as known at
+    `rows`: features of training and backtest origins; `past_at(cutoff)`: outcomes as known at
     a cutoff. A fit at a cutoff sees only what was known there and serves `refit_every` origins.
     Columns: model, then those of `model.predict`.
     Raises NotEnoughHistoryError when no row lies before the first origin.
@@ -57,20 +57,23 @@ def run(
     parts = []
     for start in range(0, len(origins), refit_every):
         block = list(origins[start : start + refit_every])
-        known = training_rows(rows[rows["origin"] < block[0]], targets_at(block[0]))
+        known = rows[rows["origin"] < block[0]]
         if known.empty:
             raise NotEnoughHistoryError(
                 f"nothing is known before the cutoff {block[0]:%Y-%m-%d}; lower backtest.cutoffs "
                 "or ingest more days"
             )
-        served = rows[rows["origin"].isin(block)]
-        parts += [_predict(name, known, served, recipe) for name in (CHALLENGER, *BASELINES)]
+        served, happened = rows[rows["origin"].isin(block)], past_at(block[0])
+        parts += [
+            served_by(_fit(name, known, happened, recipe), served, recipe, name)
+            for name in (CHALLENGER, *BASELINES)
+        ]
     return pd.concat(parts, ignore_index=True)
 
 
-def _predict(name: str, known: pd.DataFrame, served: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+def _fit(name: str, known: pd.DataFrame, happened: pd.DataFrame, recipe: Recipe) -> Model:
     kind = recipe.kind if name == CHALLENGER else name
-    return served_by(fit(known, kind, recipe.params, recipe.seed), served, recipe, name)
+    return fit(known, happened, kind, recipe.params, recipe.seed)
 
 
 def served_by(model: Model, rows: pd.DataFrame, recipe: Recipe, name: str) -> pd.DataFrame:
@@ -83,8 +86,8 @@ def served_by(model: Model, rows: pd.DataFrame, recipe: Recipe, name: str) -> pd
 def outcomes(predictions: pd.DataFrame, truth: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     """Return the predictions whose outcome is known and uncensored, with `actual` and `cost`.
 
-    `truth`: targets as known today; `costs`: see `orders.unit_costs`. `cost` is the newsvendor
-    cost of one day, in money.
+    `truth`: `features.past` as known today; `costs`: see `orders.unit_costs`. `cost` is the
+    newsvendor cost of one day, in money.
     """
     kept = truth.loc[~truth["sold_out"], ["store_id", "item_id", "date", "units"]]
     scored = predictions.merge(kept.rename(columns={"units": "actual"}), on=[*kept.columns[:3]])

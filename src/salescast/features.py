@@ -25,8 +25,8 @@ WEATHER = (
     "rain_probability",
     "rain_mm",
     "temp_anomaly",
-    "storm_mm",
-    "dry_days",
+    "storm",
+    "spell",
     "wet_share",
     "issue_age",
 )
@@ -117,17 +117,19 @@ def _rows(
     who = _series_at(known, tables, origin)
     at = day_number(origin) - known.first_day
     columns = _history(known, who, at, horizon)
-    columns |= _calendar(origin, horizon)
+    leads = np.arange(1, horizon + 1)
+    dates = (origin + pd.to_timedelta(leads, unit="D")).as_unit("us")
+    columns |= calendar(dates) | {"lead_time": leads.astype(np.float64)}
     columns |= _price(known, who, at, horizon)
     columns |= _weather(known, who, at, horizon, source)
     shape = (len(who), horizon)
     flat = {name: np.broadcast_to(values, shape).ravel() for name, values in columns.items()}
-    leads = np.arange(1, horizon + 1)
     keys = {
         "store_id": who["store_id"].repeat(horizon).array,
         "item_id": who["item_id"].repeat(horizon).array,
+        "location_id": known.places["location_id"].array[who["place"].repeat(horizon)],
         "origin": origin.as_unit("us"),
-        "date": np.tile((origin + pd.to_timedelta(leads, unit="D")).as_unit("us"), len(who)),
+        "date": np.tile(dates, len(who)),
     }
     rows = pd.DataFrame(keys | flat)
     rows["issued_at"] = (rows["origin"] - pd.to_timedelta(rows["issue_age"], unit="D")).astype(
@@ -202,24 +204,23 @@ def _level(window: Floats, who: pd.DataFrame) -> Floats:
     return np.maximum(level, MIN_LEVEL)
 
 
-def _calendar(origin: pd.Timestamp, horizon: int) -> dict[str, Floats]:
-    dates = pd.date_range(origin + pd.Timedelta(days=1), periods=horizon)
+def calendar(dates: pd.DatetimeIndex) -> dict[str, Floats]:
+    """Return weekday (Monday is 0) and `christmas` (1 on 10–24 December), shape (n,) each."""
     return {
         "weekday": dates.weekday.to_numpy(dtype=np.float64),
         "christmas": ((dates.month == 12) & (dates.day >= 10) & (dates.day <= 24)).astype(float),
-        "lead_time": np.arange(1, horizon + 1),
     }
 
 
 def _price(known: _Known, who: pd.DataFrame, at: int, horizon: int) -> dict[str, Floats]:
     row = who["row"].to_numpy()
     past = known.sales["price"][row, at + 1 - LEVEL_DAYS : at + 1]
-    usual = np.where(np.isnan(past), who["list_price"].to_numpy()[:, None], past)
-    usual = np.median(usual, axis=1)[:, None]
+    listed = who["list_price"].to_numpy()[:, None]
+    usual = np.median(np.where(np.isnan(past), listed, past), axis=1)[:, None]
     planned = known.plan["price"][row, at + 1 : at + 1 + horizon]
     price = np.where(np.isnan(planned), usual, planned)
     promo = np.nan_to_num(known.plan["promo"][row, at + 1 : at + 1 + horizon])
-    return {"price": price, "price_ratio": price / usual, "promo": promo}
+    return {"price": price, "price_ratio": price / listed, "promo": promo}
 
 
 def _weather(
@@ -238,20 +239,55 @@ def _weather(
         "rain_probability": outlook.probability[place],
         "rain_mm": outlook.precip_mm[place],
         "temp_anomaly": outlook.temp_anomaly[place],
-        "storm_mm": outlook.storm_mm[place],
-        "dry_days": outlook.dry_days[place],
+        "storm": outlook.storm[place],
+        "spell": outlook.spell[place],
         "wet_share": outlook.wet_share[place],
         "issue_age": outlook.issue_age[place],
     }
 
 
-def targets(tables: Tables, cutoff: object) -> pd.DataFrame:
-    """Return what was sold, as known at the close of `cutoff`.
+def past(tables: Tables, cutoff: object, days: int = 1100) -> pd.DataFrame:
+    """Return what happened up to `cutoff`, as known at its close: one row per sold day.
 
-    One row per (store_id, item_id, date), date ≤ cutoff, with `units` and `sold_out`
-    (False where the shop does not say).
+    Columns: store_id, item_id, location_id, date, `units`, `sold_out` (False where the shop does
+    not say), the calendar and price features, and the weather that came: `wet`, `storm` and
+    `spell` (0 or 1; a chance where unobserved), `rain_mm` and `temp_anomaly` (0 where unobserved).
     """
-    sales = schema.latest("sales", schema.known_by("sales", tables["sales"], cutoff))
-    sales = sales[sales["date"] < schema.close_of(cutoff)]
-    kept = sales[["store_id", "item_id", "date", "units", "sold_out"]]
-    return kept.assign(sold_out=kept["sold_out"].fillna(False).astype(bool))
+    origin = pd.Timestamp(cutoff).normalize()
+    known = _matrices(schema.as_of(tables, origin), [origin], horizon=0)
+    known.advance(origin)
+    who = _series_at(known, tables, origin)
+    units = known.sales["units"][who["row"].to_numpy(), -days:]
+    first = known.first_day + known.sales["units"].shape[1] - units.shape[1]
+    series, day = np.nonzero(~np.isnan(units))
+    dates = pd.DatetimeIndex((first + day).astype("datetime64[D]")).as_unit("us")
+    pick = who.iloc[series]
+    rows = {name: pick[name].array for name in ("store_id", "item_id")}
+    rows["location_id"] = known.places["location_id"].array[pick["place"]]
+    rows |= {"date": dates, "units": units[series, day].astype(np.int64)}
+    for name in ("sold_out", "price", "promo"):
+        rows[name] = known.sales[name][who["row"].to_numpy(), -days:][series, day]
+    rows["sold_out"] = rows["sold_out"] == 1.0
+    rows["price_ratio"] = rows.pop("price") / pick["list_price"].to_numpy()
+    came = _came(known)
+    place = pick["place"].to_numpy()
+    return pd.DataFrame(
+        rows
+        | calendar(dates)
+        | {name: values[:, -units.shape[1] :][place, day] for name, values in came.items()}
+    )
+
+
+def _came(known: _Known) -> dict[str, Floats]:
+    """Return the weather that came, (locations, days) each."""
+    mm, temp = known.observed["precip_mm"], known.observed["temp_c"]
+    days = np.arange(mm.shape[1], dtype=np.float64) + known.first_day
+    normal = weather.climate(mm, temp, days, days)
+    wet, storm, spell = weather.observed_terms(mm, normal)
+    return {
+        "wet": wet,
+        "rain_mm": np.where(np.isnan(mm), normal.precip_mm, mm),
+        "storm": storm,
+        "spell": spell,
+        "temp_anomaly": np.nan_to_num(temp - normal.temp_c),
+    }

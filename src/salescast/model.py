@@ -37,17 +37,21 @@ class Model:
     trained_until: str
 
 
-def training_rows(rows: pd.DataFrame, targets: pd.DataFrame) -> pd.DataFrame:
+def training_rows(rows: pd.DataFrame, happened: pd.DataFrame) -> pd.DataFrame:
     """Return the feature rows whose outcome is known, with `units`; days sold out are left out."""
-    known = rows.merge(targets, on=["store_id", "item_id", "date"])
-    return known[~known["sold_out"]].drop(columns="sold_out")
+    key = ["store_id", "item_id", "date"]
+    return rows.merge(happened.loc[~happened["sold_out"], [*key, "units"]], on=key)
 
 
-def fit(rows: pd.DataFrame, kind: str, params: Mapping[str, Any], seed: int) -> Model:
-    """Fit a model of `kind` ("boosting" or a baseline) to training rows (see `training_rows`).
+def fit(
+    rows: pd.DataFrame, happened: pd.DataFrame, kind: str, params: Mapping[str, Any], seed: int
+) -> Model:
+    """Fit a model of `kind` ("boosting" or a baseline).
 
-    Raises NotEnoughHistoryError when there are too few rows to learn from.
+    `rows`: features of `features.build`; `happened`: outcomes of `features.past`, as known at the
+    cutoff. Raises NotEnoughHistoryError when there are too few rows to learn from.
     """
+    rows = training_rows(rows, happened)
     if len(rows) < MIN_ROWS:
         raise NotEnoughHistoryError(
             f"{len(rows)} training rows are too few (at least {MIN_ROWS}); ingest more days or "

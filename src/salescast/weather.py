@@ -1,6 +1,7 @@
 """Weather as known at an origin: observed up to it, as issued beyond it, then climatology.
 
-A day is wet from 1.0 mm on (the WMO's "rain day").
+A day is wet from 1.0 mm on (the WMO's "rain day"). After a storm broken umbrellas are replaced;
+the first rain after a dry spell finds people without one.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 WET_MM = 1.0
+STORM_MM, STORM_DAYS = 12.0, 3
+SPELL_DAYS = 5
 YEAR_DAYS = 365.25
 FULL_YEAR = 330  # known days from which an annual cycle can be told from weather
 
@@ -29,17 +32,17 @@ class Climate:
 class Outlook:
     """The weather of each lead as known at an origin; arrays of shape (locations, horizon).
 
-    `source` is 0 where the day comes from an issued forecast, 1 where from climatology.
-    `issue_age` is the age in days of the issue that speaks of the day (NaN: none does).
+    `storm`: chance of STORM_MM or more on one of the three days before; `spell`: chance that the
+    five days before are all dry; `wet_share`: share of wet days in the window behind the origin;
+    `issue_age`: days since the issue that speaks of the day (NaN: none, so climatology).
     """
 
     probability: Floats
     precip_mm: Floats
     temp_anomaly: Floats
-    storm_mm: Floats
-    dry_days: Floats
+    storm: Floats
+    spell: Floats
     wet_share: Floats
-    source: Floats
     issue_age: Floats
 
 
@@ -88,42 +91,49 @@ def outlook(
     (locations, days) with the leads' days inside; `normal` covers the leads. `known_day` is
     in columns of the same axis. `window` is how many past days `wet_share` looks over.
     """
-    horizon = normal.probability.shape[1]
-    ahead = slice(origin + 1, origin + 1 + horizon)
+    ahead = slice(origin + 1, origin + 1 + normal.probability.shape[1])
     mm, probability, temp, known_day = (matrix[:, ahead] for matrix in issued)
     missing = np.isnan(probability) | np.isnan(mm)
     probability = np.where(missing, normal.probability, probability)
     mm = np.where(missing, normal.precip_mm, mm)
-    past_mm = observed_mm[:, : origin + 1]
+    past_mm = np.nan_to_num(observed_mm[:, max(origin - 4, 0) : origin + 1])
+    stormy = np.column_stack([past_mm >= STORM_MM, storm_chance(probability, mm)])
+    dry = np.column_stack([past_mm < WET_MM, 1.0 - probability])
     return Outlook(
         probability,
         mm,
-        np.nan_to_num(np.where(np.isnan(temp), 0.0, temp - normal.temp_c)),
-        _storm(past_mm[:, -3:], mm),
-        _dry_days(past_mm[:, -10:], probability),
-        _wet_share(past_mm[:, -window:], normal),
-        missing.astype(np.float64),
+        np.nan_to_num(np.where(missing, 0.0, temp - normal.temp_c)),
+        1.0 - _before(1.0 - stormy, STORM_DAYS, probability.shape[1]),
+        _before(dry, SPELL_DAYS, probability.shape[1]),
+        _wet_share(observed_mm[:, max(origin + 1 - window, 0) : origin + 1], normal),
         np.where(missing, np.nan, origin - known_day),
     )
 
 
-def _storm(past_mm: Floats, ahead_mm: Floats) -> Floats:
-    """Return the most rain of a day among the three before each lead."""
-    line = np.column_stack([np.zeros((len(past_mm), 3 - past_mm.shape[1])), past_mm, ahead_mm])
-    line = np.nan_to_num(line)
-    horizon = ahead_mm.shape[1]
-    return np.maximum.reduce([line[:, k : k + horizon] for k in range(3)])
+def storm_chance(probability: Floats, expected_mm: Floats) -> Floats:
+    """Return the chance of STORM_MM or more, taking the rain of a wet day as exponential."""
+    wet_mm = expected_mm / np.maximum(probability, 0.01) - WET_MM
+    beyond: Floats = np.exp(-(STORM_MM - WET_MM) / np.maximum(wet_mm, 0.1))
+    return probability * beyond
 
 
-def _dry_days(past_mm: Floats, probability: Floats) -> Floats:
-    """Return the expected length of the dry spell before each lead, capped by the window."""
-    dry = np.nan_to_num(past_mm) < WET_MM
-    run = np.cumprod(dry[:, ::-1], axis=1).sum(axis=1).astype(np.float64)
-    spells = np.empty_like(probability)
-    for lead in range(probability.shape[1]):
-        spells[:, lead] = run
-        run = np.minimum(run + 1.0, past_mm.shape[1]) * (1.0 - probability[:, lead])
-    return spells
+def _before(chances: Floats, days: int, horizon: int) -> Floats:
+    """Return the product of `chances` over the `days` days before each of the last `horizon`."""
+    padding = np.ones((len(chances), max(0, days + horizon - chances.shape[1])))
+    line = np.column_stack([padding, chances])
+    start = line.shape[1] - horizon - days
+    parts = [line[:, start + k : start + k + horizon] for k in range(days)]
+    product: Floats = np.multiply.reduce(parts)
+    return product
+
+
+def observed_terms(precip_mm: Floats, normal: Climate) -> tuple[Floats, Floats, Floats]:
+    """Return (wet, storm, spell) of each day, (locations, days): 0 or 1, a chance where unknown."""
+    unknown = np.isnan(precip_mm)
+    wet = np.where(unknown, normal.probability, precip_mm >= WET_MM)
+    calm = np.where(unknown, 1.0, precip_mm < STORM_MM)
+    days = precip_mm.shape[1]
+    return wet, 1.0 - _before(calm, STORM_DAYS, days), _before(1.0 - wet, SPELL_DAYS, days)
 
 
 def _wet_share(past_mm: Floats, normal: Climate) -> Floats:

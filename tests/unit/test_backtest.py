@@ -6,7 +6,7 @@ import pytest
 
 from salescast.backtest import Recipe, cutoffs, outcomes, run, scorecard
 from salescast.errors import NotEnoughHistoryError
-from salescast.features import build, targets
+from salescast.features import build, past
 from salescast.orders import unit_costs
 from tests.builders import FIRST, make_items, make_tables
 
@@ -26,7 +26,7 @@ def world():
 
 def predictions(world, refit_every=2):
     tables, rows, tested = world
-    return run(rows, lambda day: targets(tables, day), tested, refit_every, RECIPE)
+    return run(rows, lambda day: past(tables, day), tested, refit_every, RECIPE)
 
 
 def test_the_newest_cutoff_has_its_horizon_behind_it():
@@ -42,7 +42,7 @@ def test_a_fit_sees_only_targets_known_at_its_cutoff(world):
 
     def spy(day: pd.Timestamp) -> pd.DataFrame:
         asked.append(day)
-        return targets(tables, day)
+        return past(tables, day)
 
     run(rows, spy, tested, 2, RECIPE)
     assert asked == [tested[0], tested[2]]
@@ -58,7 +58,7 @@ def test_every_model_is_scored_on_the_same_rows(world):
 def test_a_challenger_that_is_the_baseline_scores_like_it(world):
     """Same numbers in, same scores out."""
     tables = world[0]
-    truth = targets(tables, FIRST + pd.Timedelta(days=199))
+    truth = past(tables, FIRST + pd.Timedelta(days=199))
     scored = outcomes(predictions(world), truth, unit_costs(make_items()))
     card = scorecard(scored, LEVELS)["models"]
     ours, theirs = (card[n]["overall"] for n in ("challenger", "weekday_mean"))
@@ -68,13 +68,13 @@ def test_a_challenger_that_is_the_baseline_scores_like_it(world):
 
 def test_days_sold_out_are_not_scored(world):
     """Their demand is not known."""
-    truth = targets(world[0], FIRST + pd.Timedelta(days=199)).assign(sold_out=True)
+    truth = past(world[0], FIRST + pd.Timedelta(days=199)).assign(sold_out=True)
     assert outcomes(predictions(world), truth, unit_costs(make_items())).empty
 
 
 def test_the_scorecard_covers_each_lead_store_and_item(world):
     """Segments hold every value once, and their rows add up."""
-    truth = targets(world[0], FIRST + pd.Timedelta(days=199))
+    truth = past(world[0], FIRST + pd.Timedelta(days=199))
     card = scorecard(outcomes(predictions(world), truth, unit_costs(make_items())), LEVELS)
     ours = card["models"]["challenger"]
     assert list(map(int, ours["by_lead"])) == list(range(1, 15))
@@ -83,8 +83,8 @@ def test_the_scorecard_covers_each_lead_store_and_item(world):
 
 
 def test_money_per_year_is_the_mean_day_of_a_series_times_series_times_days(world):
-    """cost × series × 365.25."""
-    truth = targets(world[0], FIRST + pd.Timedelta(days=199))
+    """Cost × series × 365.25."""
+    truth = past(world[0], FIRST + pd.Timedelta(days=199))
     card = scorecard(outcomes(predictions(world), truth, unit_costs(make_items())), LEVELS)
     ours = card["models"]["challenger"]["overall"]
     assert ours["cost_per_year"] == pytest.approx(ours["cost"] * 4 * 365.25)
@@ -95,4 +95,4 @@ def test_a_cutoff_before_all_history_is_refused(world):
     """There is nothing to learn from."""
     tables, rows, _ = world
     with pytest.raises(NotEnoughHistoryError, match="nothing is known before the cutoff"):
-        run(rows, lambda day: targets(tables, day), [FIRST], 1, RECIPE)
+        run(rows, lambda day: past(tables, day), [FIRST], 1, RECIPE)

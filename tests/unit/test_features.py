@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salescast.errors import NotEnoughHistoryError
-from salescast.features import build, targets
-from salescast.model import fit, predict, training_rows
+from salescast.features import build, past
+from salescast.model import fit, predict
 from salescast.schema import TABLES, close_of
 from tests.builders import FIRST, make_sales, make_tables
 
@@ -47,7 +47,7 @@ def late_copies(rows: pd.DataFrame, table: str, origin: pd.Timestamp) -> pd.Data
 def forecast(tables: dict[str, pd.DataFrame], origin: pd.Timestamp) -> pd.DataFrame:
     """Train on what was known at the origin and forecast from it."""
     rows = build(tables, pd.date_range(origin - pd.Timedelta(days=60), origin, freq="10D"))
-    model = fit(training_rows(rows, targets(tables, origin)), "boosting", PARAMS, seed=1)
+    model = fit(rows, past(tables, origin), "boosting", PARAMS, seed=1)
     critical = {"u1": 0.8, "u2": 0.8}
     return predict(model, rows[rows["origin"] == origin], [0.1, 0.5, 0.9], critical)
 
@@ -157,7 +157,7 @@ def test_the_blind_twin_sees_no_weather():
     """With source none every weather column is unknown."""
     rows = build(make_tables(), [FIRST + pd.Timedelta(days=100)], source="none")
 
-    assert rows[["rain_probability", "rain_mm", "wet_share", "storm_mm"]].isna().all(axis=None)
+    assert rows[["rain_probability", "rain_mm", "wet_share", "storm"]].isna().all(axis=None)
 
 
 def test_a_weekday_without_trade_is_closed():
@@ -183,12 +183,12 @@ def test_a_new_series_leans_on_its_item():
     assert rows[["seasonal_naive", "weekday_mean", "level"]].notna().all(axis=None)
 
 
-def test_targets_are_what_was_known_at_the_cutoff():
-    """A correction recorded later, and later days, are not among the targets."""
+def test_the_past_is_what_was_known_at_the_cutoff():
+    """A correction recorded later, and later days, are not part of it."""
     sales, cutoff = make_sales(), FIRST + pd.Timedelta(days=50)
     late = sales.assign(units=999, recorded_at=cutoff + pd.Timedelta(days=5))
 
-    known = targets({"sales": pd.concat([sales, late])}, cutoff)
+    known = past(make_tables() | {"sales": pd.concat([sales, late])}, cutoff)
 
     assert known["units"].max() < 999
     assert known["date"].max() == cutoff

@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from salescast.features import build, targets
+from salescast.features import build, past
 from salescast.forecasts import issue
-from salescast.model import fit, training_rows
+from salescast.model import fit
 from tests.builders import FIRST, make_tables
 
 LEVELS = [0.1, 0.5, 0.9]
@@ -16,7 +16,7 @@ ORIGIN = FIRST + pd.Timedelta(days=150)
 def served(tables, versions=("3", "abc.dir")):
     """Return the forecasts of a simple model from one origin."""
     rows = build(tables, [*pd.date_range(ORIGIN - pd.Timedelta(days=40), ORIGIN, freq="8D")])
-    model = fit(training_rows(rows, targets(tables, ORIGIN)), "weekday_mean", {}, 1)
+    model = fit(rows, past(tables, ORIGIN), "weekday_mean", {}, 1)
     return issue(model, rows[rows["origin"] == ORIGIN], LEVELS, CRITICAL, versions)
 
 

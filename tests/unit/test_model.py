@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salescast.errors import NotEnoughHistoryError
-from salescast.features import build, targets
+from salescast.features import build, past
 from salescast.model import (
     as_payload,
     count_quantile,
@@ -34,11 +34,11 @@ CRITICAL = {"u1": 0.8, "u2": 0.85}
 
 @pytest.fixture(scope="module")
 def learned():
-    """A fitted model and the rows it learned from."""
+    """Return a fitted model and the rows it learned from."""
     tables, origin = make_tables(), FIRST + pd.Timedelta(days=180)
     rows = build(tables, pd.date_range(FIRST + pd.Timedelta(days=60), origin, freq="5D"))
-    known = training_rows(rows, targets(tables, origin))
-    return fit(known, "boosting", PARAMS, seed=1), known
+    happened = past(tables, origin)
+    return fit(rows, happened, "boosting", PARAMS, seed=1), training_rows(rows, happened)
 
 
 def test_it_learns_that_saturdays_sell_twice_as_much(learned):
@@ -62,7 +62,7 @@ def test_eight_in_ten_later_outcomes_of_a_poisson_shop_fall_inside_the_interval(
     """On counts a nominal 80 % interval covers a little more."""
     model, tables = learned[0], make_tables(400)
     later = build(tables, pd.date_range(FIRST + pd.Timedelta(days=190), periods=25, freq="7D"))
-    rows = training_rows(later, targets(tables, FIRST + pd.Timedelta(days=399)))
+    rows = training_rows(later, past(tables, FIRST + pd.Timedelta(days=399)))
     said = predict(model, rows, LEVELS, CRITICAL)
     inside = rows["units"].between(said["p10"], said["p90"]).mean()
     assert 0.76 <= inside <= 0.92
@@ -102,7 +102,7 @@ def test_a_closed_day_expects_nothing(learned):
 def test_days_sold_out_teach_nothing():
     """What was sold is then less than what was wanted."""
     tables, origin = make_tables(), FIRST + pd.Timedelta(days=120)
-    known = targets(tables, origin)
+    known = past(tables, origin)
     known["sold_out"] = known["date"].dt.weekday == 5
     rows = training_rows(build(tables, [FIRST + pd.Timedelta(days=90)]), known)
     assert not (rows["date"].dt.weekday == 5).any()
@@ -110,8 +110,9 @@ def test_days_sold_out_teach_nothing():
 
 def test_too_few_rows_are_refused(learned):
     """A handful of rows is not a training set."""
+    happened = past(make_tables(), FIRST + pd.Timedelta(days=180))
     with pytest.raises(NotEnoughHistoryError, match="10 training rows are too few"):
-        fit(learned[1].head(10), "boosting", PARAMS, seed=1)
+        fit(learned[1].drop(columns="units").head(10), happened, "boosting", PARAMS, seed=1)
 
 
 def test_dispersion_finds_the_k_that_made_the_counts():

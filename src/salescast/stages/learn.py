@@ -17,7 +17,7 @@ from salescast.backtest import (
     scorecard,
 )
 from salescast.errors import NotEnoughHistoryError
-from salescast.model import as_payload, fit, training_rows
+from salescast.model import as_payload, fit
 from salescast.orders import unit_costs
 from salescast.schema import Tables
 from salescast.settings import Settings
@@ -90,7 +90,7 @@ def backtest(settings: Settings) -> dict[str, Any]:
     how = recipe(settings, tables)
     _, tested = origins(settings, tables)
     predictions = run(
-        rows, lambda day: feature.targets(tables, day), tested, settings.backtest.refit_every, how
+        rows, lambda day: feature.past(tables, day), tested, settings.backtest.refit_every, how
     )
     write_frame(settings.build / "predictions.parquet", predictions)
     card = scorecard(scored(tables, predictions), settings.forecast.quantiles)
@@ -109,7 +109,7 @@ def backtest(settings: Settings) -> dict[str, Any]:
 def scored(tables: Tables, predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the predictions with their outcomes as known today, and their costs."""
     costs = unit_costs(schema.latest("items", tables["items"]))
-    return outcomes(predictions, feature.targets(tables, last_day(tables)), costs)
+    return outcomes(predictions, feature.past(tables, last_day(tables)), costs)
 
 
 def _write_plots(settings: Settings, card: dict[str, Any]) -> None:
@@ -130,14 +130,14 @@ def train(settings: Settings) -> dict[str, Any]:
     tables = store.read_all(settings.data)
     how, origin = recipe(settings, tables), last_day(tables)
     rows = read_frame(settings.build / "features.parquet", "features")
-    known = training_rows(rows, feature.targets(tables, origin))
-    model = fit(known, how.kind, how.params, how.seed)
+    happened = feature.past(tables, origin)
+    model = fit(rows, happened, how.kind, how.params, how.seed)
     payload = {"model": as_payload(model), "contract": contract(settings, how, origin)}
     replace(settings.build / "model.skops", lambda part: registry.write_model(part, payload))
     return {
-        "rows": len(known),
+        "rows": len(happened),
         "trained_until": model.trained_until,
-        "says": f"{how.kind} on {len(known):,} rows, dispersion "
+        "says": f"{how.kind} on {len(happened):,} sold days, dispersion "
         f"{np.median(list(model.dispersion.values())):.1f}, until {model.trained_until}",
     }
 
