@@ -1,0 +1,219 @@
+"""What was served, decided and alarmed, and what came true: the only user of SQL.
+
+SQLite by default, PostgreSQL by URL. Nothing is ever changed or deleted: a forecast is written
+once, a corrected outcome is a new row with a later `recorded_at`. Writing the same row again does
+nothing, so every call may be repeated after a crash. Days and moments are naive UTC.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, NotRequired, Self, TypedDict, Unpack
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from salescast.errors import StoreUnavailableError
+from salescast.ledger.rows import as_frame, as_rows, complete, refuse
+from salescast.ledger.tables import (
+    ALARMS,
+    DECISIONS,
+    FORECASTS,
+    OUTCOMES,
+    name_of,
+    open_engine,
+    prepare,
+)
+from salescast.schema import close_of
+
+QUANTILE = re.compile(r"p\d\d(\.\d+)?")
+
+
+class Decided(TypedDict):
+    """A decision about a model. `made_at` is now where it is not given."""
+
+    kind: str
+    model_version: str
+    champion_version: str | None
+    verdict: str
+    checks: Sequence[Mapping[str, Any]]
+    origin: datetime
+    approver: NotRequired[str | None]
+    reason: NotRequired[str | None]
+    made_at: NotRequired[datetime]
+
+
+class Ledger:
+    """The ledger behind a SQLAlchemy URL; its tables are made on first use.
+
+    Every method raises StoreUnavailableError when the database does not answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Prepare to connect; raise ConfigError for a URL that is neither SQLite nor PostgreSQL."""
+        self._engine = open_engine(url)
+        self._ready = False
+
+    def __enter__(self) -> Self:
+        """Return the ledger, to be closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; a later call opens them again."""
+        self._engine.dispose()
+
+    def record_forecasts(self, frame: pd.DataFrame) -> int:
+        """Write served forecasts, one row per receipt and date; return how many were new.
+
+        Columns: those of `forecasts.issue` and made_at; others are left out.
+        Raises DataQualityError where a column is missing or a number is not finite.
+        """
+        labels = [name for name in frame if QUANTILE.fullmatch(str(name))]
+        numbers = frame[labels].astype("float64")
+        packed = frame.assign(quantiles=numbers.to_dict("records"))
+        rows = as_rows(FORECASTS, packed)
+        refuse(frame, ~np.isfinite(numbers.join(frame[["mean", "stock_target"]])), "finite")
+        return self._insert(FORECASTS, rows)
+
+    def forecasts(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        origin: datetime | None = None,
+        model_version: str | None = None,
+    ) -> pd.DataFrame:
+        """Return the forecasts for dates from `since` to `until`, both included.
+
+        One column per quantile (p05 …), NaN where a forecast has none of that level.
+        """
+        at, wanted = FORECASTS.c, sa.select(FORECASTS)
+        wanted = _between(wanted, at.date, since, until)
+        if origin is not None:
+            wanted = wanted.where(at.origin == _moment(origin))
+        if model_version is not None:
+            wanted = wanted.where(at.model_version == model_version)
+        return self._read_forecasts(wanted)
+
+    def receipt(self, receipt_id: str) -> pd.DataFrame:
+        """Return the forecast that a receipt stands for, a row per date; empty if there is none."""
+        return self._read_forecasts(
+            sa.select(FORECASTS).where(FORECASTS.c.receipt_id == receipt_id)
+        )
+
+    def _read_forecasts(self, wanted: sa.Select[Any]) -> pd.DataFrame:
+        at = FORECASTS.c
+        order = (at.origin, at.store_id, at.item_id, at.date, at.made_at, at.receipt_id)
+        frame = self._read(wanted.order_by(*order))
+        levels = pd.DataFrame(list(frame["quantiles"]), index=frame.index, dtype="float64")
+        at_mean = frame.columns.get_loc("mean") + 1
+        rising = levels[sorted(levels, key=lambda label: float(label[1:]))]
+        rest = frame.drop(columns="quantiles")
+        return pd.concat([rest.iloc[:, :at_mean], rising, rest.iloc[:, at_mean:]], axis=1)
+
+    def record_outcomes(self, frame: pd.DataFrame) -> int:
+        """Write what was sold, one row per series, date and recorded_at; return how many were new.
+
+        Columns: store_id, item_id, date, recorded_at, units, sold_out (nullable); others are left
+        out. Raises DataQualityError where a column is missing or units are no whole number ≥ 0.
+        """
+        rows = as_rows(OUTCOMES, frame)
+        units = pd.to_numeric(frame["units"]).astype("float64")
+        refuse(frame, ~((units >= 0) & (units % 1 == 0)).to_frame(), "a whole number ≥ 0")
+        return self._insert(OUTCOMES, rows)
+
+    def outcomes(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        as_of: datetime | None = None,
+    ) -> pd.DataFrame:
+        """Return the last known outcome of each series and date from `since` to `until`, included.
+
+        `as_of`: as it was known at the close of that day; default: everything known.
+        """
+        at = OUTCOMES.c
+        key = (at.store_id, at.item_id, at.date)
+        age = sa.func.row_number().over(partition_by=key, order_by=at.recorded_at.desc())
+        known = _between(sa.select(OUTCOMES, age.label("age")), at.date, since, until)
+        if as_of is not None:
+            known = known.where(at.recorded_at < close_of(as_of).to_pydatetime())
+        ranked = known.subquery()
+        columns = [ranked.c[column.name] for column in at]
+        last = sa.select(*columns).where(ranked.c.age == 1)
+        return self._read(last.order_by(*(ranked.c[column.name] for column in key)))
+
+    def record_decision(self, **decision: Unpack[Decided]) -> int:
+        """Write a decision and return its id."""
+        row = complete(DECISIONS, decision)
+        with self._transaction() as connection:
+            made = sa.insert(DECISIONS).values(row).returning(DECISIONS.c.decision_id)
+            return int(connection.execute(made).scalar_one())
+
+    def decisions(self) -> pd.DataFrame:
+        """Return every decision, oldest first."""
+        return self._read(sa.select(DECISIONS).order_by(DECISIONS.c.decision_id))
+
+    def record_alarms(self, alarms: Sequence[Mapping[str, Any]]) -> int:
+        """Write alarms, once per name, origin and subject; return how many were new.
+
+        Keys: name, severity ("page" or "ticket"), subject, origin, evidence (plain values), and
+        optionally runbook and made_at (now).
+        """
+        return self._insert(ALARMS, [complete(ALARMS, alarm) for alarm in alarms])
+
+    def alarms(self) -> pd.DataFrame:
+        """Return every alarm, oldest origin first."""
+        at = ALARMS.c
+        return self._read(sa.select(ALARMS).order_by(at.origin, at.name, at.subject))
+
+    def _insert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> int:
+        if not rows:
+            return 0
+        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        with self._transaction() as connection:
+            statement = dialect.insert(table).on_conflict_do_nothing()
+            counted = statement.execution_options(preserve_rowcount=True)
+            return connection.execute(counted, rows).rowcount
+
+    def _read(self, wanted: sa.Select[Any]) -> pd.DataFrame:
+        with self._transaction() as connection:
+            rows = connection.execute(wanted).all()
+        return as_frame(wanted.selected_columns, rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        try:
+            if not self._ready:
+                prepare(self._engine)
+                self._ready = True
+            with self._engine.begin() as connection:
+                yield connection
+        except (sa.exc.ProgrammingError, sa.exc.IntegrityError, sa.exc.DataError):
+            raise  # our mistake, not the database's
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
+            why = " ".join(str(getattr(error, "orig", error)).split())
+            raise StoreUnavailableError(
+                f"the ledger {name_of(self._engine.url)} does not answer: {why}"
+            ) from error
+
+
+def _between(
+    wanted: sa.Select[Any], date: sa.ColumnElement[Any], since: Any, until: Any
+) -> sa.Select[Any]:
+    if since is not None:
+        wanted = wanted.where(date >= _moment(since))
+    if until is not None:
+        wanted = wanted.where(date <= _moment(until))
+    return wanted
+
+
+def _moment(value: Any) -> datetime:
+    moment: datetime = pd.Timestamp(value).to_pydatetime()
+    return moment
