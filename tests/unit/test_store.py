@@ -255,7 +255,7 @@ def test_a_folder_that_may_not_be_written_is_an_error_of_ours(tmp_path):
 
 
 # 16 writes are synced, the 17th call sets the mark, 18 move the files, the rest tidies up.
-@pytest.mark.parametrize("allowed", [0, 8, 15, 16, 17, 18, 19, 27, 37, 38, 40, 44])
+@pytest.mark.parametrize("allowed", [0, 15, 16, 17, 18, 27, 38, 42])
 def test_a_delivery_killed_anywhere_happened_completely_or_not_at_all(tmp_path, reference, allowed):
     """SIGKILL at any write: readers see the old tables or the new ones, and a retry repairs."""
     new = make_tables(COUNT)
@@ -284,7 +284,7 @@ def test_two_deliveries_at_once_are_both_stored(tmp_path):
     code = (
         "import sys; from pathlib import Path; from salescast import store;"
         "from tests.builders import make_sales\n"
-        "for day in range(1, 12): store.append(Path(sys.argv[1]),"
+        "for day in range(1, 7): store.append(Path(sys.argv[1]),"
         " {'sales': make_sales(day, stores=1, items=1, store_id=sys.argv[2])})"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "data")]
@@ -293,7 +293,7 @@ def test_two_deliveries_at_once_are_both_stored(tmp_path):
     codes = [process.wait() for process in running]
 
     assert codes == [0, 0]
-    assert len(store.read(tmp_path / "data", "sales")) == 22
+    assert len(store.read(tmp_path / "data", "sales")) == 12
 
 
 def test_no_pin_is_no_version(tmp_path):

@@ -68,11 +68,15 @@ def _read_month(path: Path, table: str) -> pa.Table:
     schema = _schema(table)
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            return file.read(use_threads=False).select(schema.names).cast(schema)
-    except KeyError as error:
-        raise DataQualityError(f"{path}: column {error.args[0]} is missing; {_RESTORE}") from error
-    except (pa.ArrowException, OSError) as error:
+            read = file.read(use_threads=False)
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: a bent name
         raise DataQualityError(f"{path}: damaged ({error}); {_RESTORE}") from error
+    for field in schema:
+        if field.name not in read.schema.names or read.schema.field(field.name).type != field.type:
+            raise DataQualityError(
+                f"{path}: column {field.name} is missing or not {field.type}; {_RESTORE}"
+            )
+    return read.select(schema.names)
 
 
 _RESTORE = "restore it with `dvc checkout --force data.dvc` or `dvc pull --force`"

@@ -77,7 +77,7 @@ def pull(root: Path) -> str:
         try:
             repo.pull([str(root / "data.dvc")])
         except Exception as error:
-            _blame_remote(Path(repo.cache.local.path), pinned, error)
+            _blame_remote(repo, pinned, error)
             raise
     if data_version(data) != pinned:
         raise StoreUnavailableError(
@@ -133,15 +133,26 @@ def _dvc(root: Path) -> Iterator[Any]:
             logger.setLevel(level)
 
 
-def _blame_remote(cache: Path, pinned: str, error: Exception) -> None:
+def _blame_remote(repo: Any, pinned: str, error: Exception) -> None:
     # DVC says only that a checkout failed; what it could not fetch intact is not in its cache.
-    listing = cache / pinned[:2] / pinned[2:]
-    bad = [f"the list of files {pinned}"]
-    if listing.exists():
-        entries = json.loads(listing.read_bytes())
-        bad = [e["relpath"] for e in entries if not (cache / e["md5"][:2] / e["md5"][2:]).exists()]
+    cache = repo.cache.local
+    bad = [
+        entry["relpath"]
+        for entry in _listing(repo, pinned)
+        if not Path(cache.oid_to_path(entry["md5"])).exists()
+    ]
     if bad:
         raise StoreUnavailableError(
             f"the DVC remote lacks or has damaged {', '.join(bad[:3])} of data version {pinned}; "
             "push it again with `dvc push` from a checkout that has it"
         ) from error
+
+
+def _listing(repo: Any, pinned: str) -> list[dict[str, str]]:
+    # Where a file is missing from the remote, DVC does not fetch the list of files either.
+    remote = repo.cloud.get_remote_odb()
+    try:
+        content = remote.fs.cat_file(remote.oid_to_path(pinned))
+        return list(json.loads(content))
+    except (OSError, ValueError):
+        return [{"relpath": f"the list of files {pinned}", "md5": pinned}]

@@ -1,0 +1,170 @@
+"""The version we compute is DVC's, and what DVC hands out is what was put in."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from salescast import store
+from salescast.errors import DataQualityError, StoreUnavailableError
+from tests.builders import make_sales, make_tables
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Folder with tables and a config, like a checkout; git and DVC know nothing of it."""
+    store.append(tmp_path / "data", make_tables(40))
+    (tmp_path / "config.toml").write_text("[product]\n")
+    return tmp_path
+
+
+@pytest.fixture
+def workspace(checkout: Path) -> Path:
+    """Return a workspace of its own inside the checkout, its data recorded and pushed."""
+    store.init_workspace(checkout / "build" / "demo", checkout)
+    store.commit_version(checkout / "build" / "demo")
+    return checkout / "build" / "demo"
+
+
+def remote_file(workspace: Path, relative: str) -> Path:
+    """Return the remote's copy of a file below data/."""
+    md5 = store.versions._md5(workspace / "data" / relative)
+    return workspace / "remote" / "files" / "md5" / md5[:2] / md5[2:]
+
+
+def lose_local_copies(workspace: Path) -> None:
+    """Leave only the pin and the remote, as a fresh clone has them."""
+    shutil.rmtree(workspace / "data")
+    shutil.rmtree(workspace / ".dvc" / "cache")
+
+
+def test_our_version_is_the_one_dvc_writes(workspace):
+    """`data_version` and `data.dvc` name the same hash."""
+    assert store.data_version(workspace / "data") == store.pinned_version(workspace)
+
+
+def test_without_dvc_the_version_is_computed_and_nothing_recorded(checkout):
+    """A workspace that is no DVC repository still has a data version."""
+    version = store.commit_version(checkout)
+
+    assert version == store.data_version(checkout / "data")
+    assert not (checkout / "data.dvc").exists()
+
+
+def test_new_days_are_a_new_version_and_few_new_bytes(workspace):
+    """A delivery moves the pin; the remote gains only the changed months and the new list."""
+    before, objects = store.pinned_version(workspace), workspace / "remote" / "files"
+    count = sum(path.is_file() for path in objects.rglob("*"))
+    store.append(workspace / "data", {"sales": make_sales(41)})
+
+    after = store.commit_version(workspace)
+
+    assert after not in (None, before)
+    assert sum(path.is_file() for path in objects.rglob("*")) == count + 2
+
+
+def test_pull_restores_the_pinned_version(workspace):
+    """From pin and remote alone the tables come back."""
+    pinned = store.pinned_version(workspace)
+    lose_local_copies(workspace)
+
+    pulled = store.pull(workspace)
+
+    assert pulled == pinned
+    assert len(store.read(workspace / "data", "sales")) == 160
+
+
+def test_a_flipped_bit_in_the_remote_is_an_error_naming_the_file(workspace):
+    """The remote is verified: what is damaged there is not handed out."""
+    damaged = remote_file(workspace, "sales/2023-01.parquet")
+    content = bytearray(damaged.read_bytes())
+    content[100] ^= 1
+    damaged.chmod(0o644)
+    damaged.write_bytes(content)
+    lose_local_copies(workspace)
+
+    with pytest.raises(StoreUnavailableError, match=r"sales/2023-01\.parquet.*dvc push"):
+        store.pull(workspace)
+
+
+def test_a_file_missing_from_the_remote_is_an_error_naming_it(workspace):
+    """Something never pushed cannot be pulled, and the message says what."""
+    remote_file(workspace, "stock/2023-02.parquet").unlink()
+    lose_local_copies(workspace)
+
+    with pytest.raises(StoreUnavailableError, match=r"stock/2023-02\.parquet"):
+        store.pull(workspace)
+
+
+def test_a_damaged_list_of_files_is_an_error_naming_it(workspace):
+    """The list itself is verified too."""
+    pinned = store.pinned_version(workspace)
+    listing = workspace / "remote" / "files" / "md5" / pinned[:2] / pinned[2:]
+    listing.chmod(0o644)
+    listing.write_bytes(listing.read_bytes()[:-50])
+    lose_local_copies(workspace)
+
+    with pytest.raises(StoreUnavailableError, match=f"the list of files {pinned}"):
+        store.pull(workspace)
+
+
+def test_pull_does_not_overwrite_what_was_never_recorded(workspace):
+    """Days ingested and not yet committed survive a pull."""
+    store.append(workspace / "data", {"sales": make_sales(41)})
+
+    with pytest.raises(StoreUnavailableError):
+        store.pull(workspace)
+
+    assert len(store.read(workspace / "data", "sales")) == 164
+
+
+def test_pull_without_a_pin_says_so(checkout):
+    """No `data.dvc`: nothing to pull."""
+    with pytest.raises(DataQualityError, match=r"data\.dvc: no version is pinned"):
+        store.pull(checkout)
+
+
+def test_an_unreachable_remote_is_an_error_of_ours(workspace):
+    """Where the remote cannot be written, committing fails by name and the data stay."""
+    shutil.rmtree(workspace / "remote")
+    (workspace / "remote").write_text("in the way")
+    store.append(workspace / "data", {"sales": make_sales(41)})
+
+    with pytest.raises(StoreUnavailableError, match="DVC in"):
+        store.commit_version(workspace)
+
+    assert len(store.read(workspace / "data", "sales")) == 164
+
+
+def test_a_workspace_leaves_the_repository_around_it_alone(tmp_path, capfd):
+    """Inside a git and DVC repository the demonstration's versions stay its own, and quiet."""
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / ".gitignore").write_text("/build/\n/data/\n")
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
+    store.append(tmp_path / "data", make_tables(40))
+    pinned = store.commit_version(tmp_path)
+    status = ["git", "-C", str(tmp_path), "status", "--porcelain"]
+    before = subprocess.run(status, capture_output=True, check=True).stdout
+    demo = tmp_path / "build" / "demo"
+
+    store.init_workspace(demo, tmp_path)
+    store.append(demo / "data", {"sales": make_sales(41)})
+    moved = store.commit_version(demo)
+
+    assert moved == store.pinned_version(demo) != pinned
+    assert store.commit_version(tmp_path) == store.pinned_version(tmp_path) == pinned
+    assert subprocess.run(status, capture_output=True, check=True).stdout == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_workspace_made_again_starts_from_the_source(workspace, checkout):
+    """What an earlier demonstration delivered is gone, also after an interrupted copy."""
+    store.append(workspace / "data", {"sales": make_sales(41)})
+    (checkout / "build" / "demo.new" / "half").mkdir(parents=True)
+
+    store.init_workspace(workspace, checkout)
+
+    assert store.data_version(workspace / "data") == store.data_version(checkout / "data")
+    assert not (checkout / "build" / "demo.new").exists()
