@@ -1,38 +1,45 @@
-"""Demand given weather: gradient boosting on an exposure, and a count distribution around it.
+"""The predictive distribution of demand: a mixture of counts, whatever model stands behind it.
 
-The trees learn how far a day departs from the recent level of its series (a Poisson rate on an
-exposure, Breslow & Day 1987), so busy and quiet series share what they teach. Around the mean
-lies a negative binomial with variance m + m² ÷ k, k by item.
+`integrated` learns demand given the weather that came and weather given what was issued, apart,
+each from all its data, then integrates one over the other. `boosting` learns the mean from issued
+features directly. The baselines repeat the past.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from salescast import boosting, calibration, counts, demand
 from salescast.errors import NotEnoughHistoryError
-from salescast.features import CALENDAR, HISTORY, KEYS, PRICE, STATIC, WEATHER
+from salescast.features import KEYS
 
 Floats = NDArray[np.float64]
 
-NUMBERS = (*HISTORY, *CALENDAR, *PRICE, *WEATHER)
 BASELINES = ("seasonal_naive", "weekday_mean")
-MIN_ROWS = 200  # fewer cannot fill two leaves of the default size
-POISSON = 1e6  # a dispersion so large that the negative binomial is a Poisson
+MIN_ROWS = 200  # fewer cannot tell a weekday from chance
+
+
+@dataclass(frozen=True)
+class Integrated:
+    """Demand given weather, and weather given an issue."""
+
+    response: demand.Response
+    weather: calibration.Calibration
 
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted model. `trees` is None for a baseline, whose mean is a column of the rows."""
+    """A fitted model. `parts` is None for a baseline, whose mean is a column of the rows.
+
+    `dispersion`: k by item where the parts have none of their own.
+    """
 
     kind: str
-    trees: Any
-    stores: tuple[str, ...]
-    items: tuple[str, ...]
-    numbers: tuple[str, ...]
+    parts: Integrated | boosting.Boosted | None
     dispersion: Mapping[str, float]
     trained_until: str
 
@@ -46,79 +53,45 @@ def training_rows(rows: pd.DataFrame, happened: pd.DataFrame) -> pd.DataFrame:
 def fit(
     rows: pd.DataFrame, happened: pd.DataFrame, kind: str, params: Mapping[str, Any], seed: int
 ) -> Model:
-    """Fit a model of `kind` ("boosting" or a baseline).
+    """Fit a model of `kind`: "integrated", "boosting" or a baseline.
 
     `rows`: features of `features.build`; `happened`: outcomes of `features.past`, as known at the
     cutoff. Raises NotEnoughHistoryError when there are too few rows to learn from.
     """
-    rows = training_rows(rows, happened)
-    if len(rows) < MIN_ROWS:
+    known = training_rows(rows, happened)
+    if len(known) < MIN_ROWS:
         raise NotEnoughHistoryError(
-            f"{len(rows)} training rows are too few (at least {MIN_ROWS}); ingest more days or "
+            f"{len(known)} training rows are too few (at least {MIN_ROWS}); ingest more days or "
             "lower features.origin_every_days"
         )
-    model = Model(
-        kind,
-        None,
-        tuple(sorted(rows["store_id"].unique())),
-        tuple(sorted(rows["item_id"].unique())),
-        tuple(name for name in NUMBERS if rows[name].notna().any()),
-        {},
-        f"{rows['date'].max():%Y-%m-%d}",
-    )
-    if kind not in BASELINES:
-        model = replace(model, trees=_trees(model, rows, params, seed))
-    actual = rows["units"].to_numpy(float)
-    return replace(model, dispersion=dispersion(actual, mean(model, rows), rows["item_id"]))
+    until = f"{happened['date'].max():%Y-%m-%d}"
+    if kind == "integrated":
+        weather = calibration.fit(rows, happened, int(rows["lead_time"].max()))
+        return Model(kind, Integrated(demand.fit(happened), weather), {}, until)
+    parts = None if kind in BASELINES else boosting.fit(known, params, seed)
+    model = Model(kind, parts, {}, until)
+    items, item = np.unique(known["item_id"].to_numpy(str), return_inverse=True)
+    weights, means, _ = distribution(model, known)
+    expected = (weights * means).sum(axis=1)
+    k = demand.dispersion(known["units"].to_numpy(float), expected, item, len(items))
+    return Model(kind, parts, dict(zip(map(str, items), map(float, k), strict=True)), until)
 
 
-def _trees(model: Model, rows: pd.DataFrame, params: Mapping[str, Any], seed: int) -> Any:
-    from sklearn.ensemble import HistGradientBoostingRegressor
+def distribution(model: Model, rows: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
+    """Return weights and means (n, nodes) and k (n,): a mixture of negative binomials per row.
 
-    count = len(model.numbers)
-    trees = HistGradientBoostingRegressor(
-        loss="poisson",
-        max_iter=params["iterations"],
-        learning_rate=params["learning_rate"],
-        max_leaf_nodes=params["max_leaf_nodes"],
-        min_samples_leaf=params["min_samples_leaf"],
-        l2_regularization=params["l2_regularization"],
-        categorical_features=[count, count + 1],
-        early_stopping=False,  # "auto" would split at random, across time
-        random_state=seed,
-    )
-    level = rows["level"].to_numpy()
-    rate = rows["units"].to_numpy() / level
-    return trees.fit(_matrix(model, rows), rate, sample_weight=level)
-
-
-def _matrix(model: Model, rows: pd.DataFrame) -> Floats:
-    """Return shape (n, features); a store or item the model has not met is NaN."""
-    codes = [
-        pd.Index(known[:254]).get_indexer(rows[name]).astype(float)  # boosting's limit is 255
-        for name, known in zip(STATIC, (model.stores, model.items), strict=True)
-    ]
-    numbers = rows[list(model.numbers)].to_numpy(dtype=np.float64)
-    return np.column_stack([numbers, *(np.where(code < 0, np.nan, code) for code in codes)])
-
-
-def mean(model: Model, rows: pd.DataFrame) -> Floats:
-    """Return the expected demand of each row, units, shape (n,); 0 where the shop is closed."""
-    if model.trees is None:
-        expected = rows[model.kind].to_numpy(float)
+    A day on which the shop is closed expects nothing.
+    """
+    if isinstance(model.parts, Integrated):
+        believed = calibration.believe(model.parts.weather, rows)
+        weights, means, k = demand.mixture(model.parts.response, rows, believed)
     else:
-        expected = model.trees.predict(_matrix(model, rows)) * rows["level"].to_numpy()
-    return np.where(rows["closed"].to_numpy(bool), 0.0, expected)
-
-
-def dispersion(actual: Floats, expected: Floats, item: pd.Series) -> dict[str, float]:
-    """Return k of each item by moments: Σ((y − m)² − m) = Σ m² ÷ k, bounded to [0.2, Poisson]."""
-    sums = pd.DataFrame(
-        {"excess": (actual - expected) ** 2 - expected, "square": expected**2, "item": item.array}
-    ).groupby("item")[["excess", "square"]]
-    total = sums.sum()
-    k = total["square"] / total["excess"].clip(lower=1e-9)
-    return {str(name): float(np.clip(value, 0.2, POISSON)) for name, value in k.items()}
+        one = rows[model.kind] if model.parts is None else boosting.mean(model.parts, rows)
+        means = np.asarray(one, dtype=float)[:, None]
+        weights = np.ones_like(means)
+        usual = float(np.median(list(model.dispersion.values()) or [1.0]))
+        k = rows["item_id"].map(model.dispersion).fillna(usual).to_numpy(float)
+    return weights, np.where(rows["closed"].to_numpy(bool)[:, None], 0.0, means), k
 
 
 def label(quantile: float) -> str:
@@ -132,39 +105,48 @@ def predict(
     """Return the predictive distribution of each row, in units.
 
     Columns: the keys, issued_at, mean, one per quantile (p05 …, rising, ≥ 0) and `stock_target`,
-    the quantile at the item's critical ratio (`critical`: item_id → ratio).
+    the quantile at the item's critical ratio (`critical`: item_id → ratio; the median's for an
+    item it does not name).
     """
-    expected = mean(model, rows)
-    usual = float(np.median(list(model.dispersion.values())))
-    k = rows["item_id"].map(model.dispersion).fillna(usual).to_numpy(float)
-    ratio = rows["item_id"].map(critical).to_numpy(float)
-    levels = {label(q): count_quantile(q, expected, k) for q in quantiles}
+    weights, means, k = distribution(model, rows)
+    usual = float(np.median(list(critical.values())))
+    ratio = rows["item_id"].map(critical).fillna(usual).to_numpy(float)
+    levels = counts.quantiles(weights, means, k, quantiles, ratio)
     return pd.DataFrame(
         {
             **{name: rows[name].array for name in (*KEYS, "issued_at")},
-            "mean": expected,
-            **levels,
-            "stock_target": count_quantile(ratio, expected, k),
+            "mean": (weights * means).sum(axis=1),
+            **{label(q): levels[:, i] for i, q in enumerate(quantiles)},
+            "stock_target": levels[:, -1],
         }
     )
 
 
-def count_quantile(quantile: float | Floats, expected: Floats, k: Floats) -> Floats:
-    """Return the quantile of a negative binomial with mean `expected` and dispersion `k`."""
-    from scipy.stats import nbinom
-
-    return np.where(
-        expected > 0, nbinom.ppf(quantile, k, k / (k + np.maximum(expected, 1e-12))), 0.0
-    )
-
-
 def as_payload(model: Model) -> dict[str, Any]:
-    """Return the model as plain values and estimators, which can be stored without pickle."""
-    lists = {name: list(getattr(model, name)) for name in ("stores", "items", "numbers")}
-    return {**vars(model), **lists}
+    """Return the model as plain values, arrays and estimators: storable without pickle."""
+    parts = model.parts
+    if isinstance(parts, Integrated):
+        plain = {"response": _plain(parts.response), "weather": _plain(parts.weather)}
+    else:
+        plain = _plain(parts) if parts else {}
+    return {**vars(model), "parts": plain, "dispersion": dict(model.dispersion)}
+
+
+def _plain(part: Any) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(part).items()}
 
 
 def from_payload(payload: Mapping[str, Any]) -> Model:
     """Return the model that `as_payload` took apart."""
-    lists = {name: tuple(payload[name]) for name in ("stores", "items", "numbers")}
-    return Model(**{**payload, **lists})
+    plain, kind = payload["parts"], payload["kind"]
+    parts: Integrated | boosting.Boosted | None = None
+    if kind == "integrated":
+        response = demand.Response(**_tuples(plain["response"]))
+        parts = Integrated(response, calibration.Calibration(**plain["weather"]))
+    elif plain:
+        parts = boosting.Boosted(**_tuples(plain))
+    return Model(kind, parts, payload["dispersion"], payload["trained_until"])
+
+
+def _tuples(plain: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}

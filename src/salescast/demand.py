@@ -1,0 +1,307 @@
+"""Demand given the weather that came: a pooled log-linear count model, and sales un-censored.
+
+log E[demand] of a day is a sum of terms (level, season, price, rain …). Each term's coefficient
+is that of the chain plus the item's and the store's departures from it, shrunk towards zero
+(ridge as a normal prior, Gelman & Hill 2007, ch. 12): much data speak, few lean on the chain.
+All departures share the same terms, so one small Gram matrix per series holds all that the
+normal equations need, and a fit costs one pass over the days per iteration.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from salescast.calibration import Believed
+from salescast.weather import YEAR_DAYS
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+WEEKDAYS = tuple(f"weekday_{day}" for day in range(7))
+# How far a store or an item may plausibly depart from the chain (a prior standard deviation on
+# the log scale). 0.1 is a tenth more or less demand. The chain itself is free.
+SPREAD: Mapping[str, float] = {
+    "level": 1.0,
+    "years": 0.1,
+    "season_cos": 0.1,
+    "season_sin": 0.1,
+    "christmas": 0.1,
+    "log_price": 0.7,
+    "promo": 0.2,
+    "temp_anomaly": 0.03,
+    "wet": 0.3,
+    "amount": 0.1,
+    "weekend_wet": 0.05,
+    "weekend_amount": 0.05,
+    "storm": 0.05,
+    "surprise": 0.1,
+    **dict.fromkeys(WEEKDAYS, 0.1),
+}
+TERMS = tuple(SPREAD)
+SERIES_SPREAD = 0.3  # of a series' own level beyond its store's and its item's
+CHAIN_SPREAD = 10.0
+SATURATION_MM = 15.0  # beyond that more rain sells no more umbrellas
+ROUNDS, STEPS = 3, 4  # of imputing what was sold out, of Newton within each
+MAX_LOG = 12.0  # 160,000 units a day: keeps a wild coefficient from overflowing
+
+
+@dataclass(frozen=True)
+class Response:
+    """What was learned: coefficients of shape (groups, terms), k by item, recent level by series.
+
+    Row 0 of `stores` and `items` is for one never met: no departure from the chain.
+    """
+
+    store_ids: tuple[str, ...]
+    item_ids: tuple[str, ...]
+    chain: Floats
+    stores: Floats
+    items: Floats
+    series: Floats
+    dispersion: Floats
+    cutoff: float
+    recent: Floats = field(default_factory=lambda: np.ones((1, 1)))
+
+
+def terms(rows: pd.DataFrame, cutoff: float, wet: Floats, rain_mm: Floats) -> Floats:
+    """Return the value of each term, shape (n, len(TERMS)), for days of `wet` rain of `rain_mm`.
+
+    `rows` need date, weekday, christmas, price_ratio, promo, temp_anomaly, storm and spell.
+    """
+    day = rows["date"].to_numpy().astype("datetime64[D]").astype(float)
+    angle = 2 * np.pi * day / YEAR_DAYS
+    weekday = rows["weekday"].to_numpy()
+    weekend = (weekday >= 5).astype(float)
+    amount = wet * np.log1p(np.minimum(rain_mm, SATURATION_MM))
+    values = {
+        "level": np.ones(len(rows)),
+        "years": (day - cutoff) / YEAR_DAYS,
+        "season_cos": np.cos(angle),
+        "season_sin": np.sin(angle),
+        "christmas": rows["christmas"].to_numpy(),
+        "log_price": np.log(rows["price_ratio"].to_numpy()),
+        "promo": rows["promo"].to_numpy(),
+        "temp_anomaly": rows["temp_anomaly"].to_numpy(),
+        "wet": wet,
+        "amount": amount,
+        "weekend_wet": weekend * wet,
+        "weekend_amount": weekend * amount,
+        "storm": rows["storm"].to_numpy(),
+        "surprise": wet * rows["spell"].to_numpy(),
+        **{name: (weekday == i).astype(float) for i, name in enumerate(WEEKDAYS)},
+    }
+    return np.column_stack([values[name] for name in TERMS])
+
+
+def mixture(
+    response: Response, rows: pd.DataFrame, weather: Believed
+) -> tuple[Floats, Floats, Floats]:
+    """Return the distribution of demand over the weather that may come, per feature row.
+
+    (weights, means, k) of shapes (n, nodes), (n, nodes) and (n,): a mixture of negative binomials
+    over rain × storm before × dry spell before. Nodes: dry or five amounts, each with and
+    without a storm, the wet ones also with and without a spell.
+    """
+    store = _code(response.store_ids, rows["store_id"])
+    item = _code(response.item_ids, rows["item_id"])
+    slopes = response.chain + response.stores[store] + response.items[item]
+    named = rows.assign(storm=0.0, spell=0.0, temp_anomaly=weather.temp_anomaly)
+    zero = np.zeros(len(rows))
+    base = (terms(named, response.cutoff, zero, zero) * slopes).sum(axis=1)
+    base += response.series[store, item] + np.log(response.recent[store, item])
+    of = {name: slopes[:, i] for i, name in enumerate(TERMS)}
+    weekend = (rows["weekday"].to_numpy() >= 5).astype(float)
+    amount = np.log1p(np.minimum(weather.rain_mm, SATURATION_MM))
+    rain = (of["wet"] + weekend * of["weekend_wet"])[:, None]
+    rain = rain + (of["amount"] + weekend * of["weekend_amount"])[:, None] * amount
+    wet, spell, storm = (c[:, None] for c in (weather.wet, weather.spell, weather.storm))
+    each = wet / amount.shape[1] * np.ones_like(amount)
+    logs = np.column_stack([zero, rain, rain + of["surprise"][:, None]])
+    weights = np.column_stack([1.0 - wet, each * (1.0 - spell), each * spell])
+    logs = base[:, None] + np.column_stack([logs, logs + of["storm"][:, None]])
+    weights = np.column_stack([weights * (1.0 - storm), weights * storm])
+    return weights, np.exp(np.clip(logs, -MAX_LOG, MAX_LOG)), response.dispersion[item]
+
+
+def _code(known: tuple[str, ...], ids: pd.Series) -> Ints:
+    """Return 1… for a known id, 0 for one never met."""
+    codes: Ints = pd.Index(known).get_indexer(ids) + 1
+    return codes
+
+
+def fit(happened: pd.DataFrame) -> Response:
+    """Fit the response to what happened (`features.past`), sold-out days un-censored.
+
+    Newton steps on the penalised quasi-likelihood with variance m + m² ÷ k, between them k by
+    moments and E[demand | demand ≥ sold] for the days sold out.
+    """
+    stores, store = np.unique(happened["store_id"].to_numpy(str), return_inverse=True)
+    items, item = np.unique(happened["item_id"].to_numpy(str), return_inverse=True)
+    cutoff = float(happened["date"].max().to_datetime64().astype("datetime64[D]").astype(float))
+    x = terms(happened, cutoff, happened["wet"].to_numpy(), happened["rain_mm"].to_numpy())
+    sold, censored = happened["units"].to_numpy(float), happened["sold_out"].to_numpy(bool)
+    pool = _Pool.of(x, store, item)
+    theta, y, k = pool.start(sold), sold, np.full(len(items), 5.0)
+    for _ in range(ROUNDS):
+        for _ in range(STEPS):
+            theta = pool.newton(theta, y, k[item])
+        mean = pool.mean(theta)
+        y = np.where(censored, uncensored(sold, mean, k[item]), sold)
+        k = dispersion(sold[~censored], mean[~censored], item[~censored], len(items))
+    chain, own_store, own_item, own_series = pool.split(theta)
+    return Response(
+        tuple(stores),
+        tuple(items),
+        chain,
+        np.vstack([np.zeros(len(TERMS)), own_store]),
+        np.vstack([np.zeros(len(TERMS)), own_item]),
+        np.pad(own_series, ((1, 0), (1, 0))),
+        np.concatenate([[np.median(k)], k]),
+        cutoff,
+        np.pad(_recent(pool, y, mean, k[item]), ((1, 0), (1, 0)), constant_values=1.0),
+    )
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The days, ordered by series, and where each series' coefficients stand in one vector."""
+
+    x: Floats
+    store: Ints
+    item: Ints
+    shape: tuple[int, int]
+    bounds: tuple[tuple[int, int, int, int], ...]
+    penalty: Floats
+
+    @classmethod
+    def of(cls, x: Floats, store: Ints, item: Ints) -> "_Pool":
+        """Find each series' run of days; rows must be ordered by store and item."""
+        shape = int(store.max()) + 1, int(item.max()) + 1
+        code = store * shape[1] + item
+        starts = np.flatnonzero(np.r_[True, np.diff(code) != 0])
+        ends = np.r_[starts[1:], len(code)]
+        bounds = [
+            (int(a), int(b), int(store[a]), int(item[a])) for a, b in zip(starts, ends, strict=True)
+        ]
+        spread = np.array([SPREAD[name] for name in TERMS])
+        sizes = np.r_[
+            np.full(len(TERMS), CHAIN_SPREAD),
+            np.tile(spread, shape[0]),
+            np.tile(spread, shape[1]),
+            np.full(shape[0] * shape[1], SERIES_SPREAD),
+        ]
+        return cls(x, store, item, shape, tuple(bounds), sizes**-2.0)
+
+    def split(self, theta: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return the chain's, the stores', the items' coefficients and the series' levels."""
+        stores, items = self.shape
+        width = len(TERMS)
+        cuts = np.cumsum([width, stores * width, items * width])
+        chain, store, item, series = np.split(theta, cuts)
+        return (
+            chain,
+            store.reshape(stores, width),
+            item.reshape(items, width),
+            series.reshape(stores, items),
+        )
+
+    def start(self, y: Floats) -> Floats:
+        """Return coefficients that expect the mean everywhere."""
+        theta = np.zeros(len(self.penalty))
+        theta[TERMS.index("level")] = np.log(max(y.mean(), 1e-3))
+        return theta
+
+    def mean(self, theta: Floats) -> Floats:
+        """Return the expected demand of each day."""
+        chain, store, item, series = self.split(theta)
+        eta = np.empty(len(self.x))
+        for a, b, s, i in self.bounds:
+            eta[a:b] = self.x[a:b] @ (chain + store[s] + item[i]) + series[s, i]
+        return np.exp(np.clip(eta, -MAX_LOG, MAX_LOG))
+
+    def newton(self, theta: Floats, y: Floats, k: Floats) -> Floats:
+        """Return the coefficients after one Fisher-scoring step."""
+        mean = self.mean(theta)
+        weight = mean / (1.0 + mean / k)
+        score = weight * (y - mean) / mean
+        size, width = len(theta), len(TERMS)
+        hessian, gradient = np.diag(self.penalty), -self.penalty * theta
+        level = TERMS.index("level")
+        for a, b, s, i in self.bounds:
+            x = self.x[a:b]
+            gram, pull = x.T @ (x * weight[a:b, None]), x.T @ score[a:b]
+            blocks = [0, width * (1 + s), width * (1 + self.shape[0] + i)]
+            own = size - self.shape[0] * self.shape[1] + s * self.shape[1] + i
+            for p in blocks:
+                gradient[p : p + width] += pull
+                for q in blocks:
+                    hessian[p : p + width, q : q + width] += gram
+                hessian[p : p + width, own] += gram[level]
+                hessian[own, p : p + width] += gram[level]
+            gradient[own] += pull[level]
+            hessian[own, own] += gram[level, level]
+        return theta + np.linalg.solve(hessian, gradient)
+
+
+def uncensored(sold: Floats, mean: Floats, k: Floats) -> Floats:
+    """Return E[D | D ≥ sold] for a negative binomial D with `mean` and dispersion `k`.
+
+    d·pmf(d; k) = mean · pmf(d − 1; k + 1) with the same p, so the partial expectation is
+    mean · P(D' ≥ sold − 1) with D' of k + 1.
+    """
+    from scipy.special import betainc
+
+    share = mean / (mean + k)  # P(D ≥ s) = I_share(s, k) for s ≥ 1
+
+    def beyond(s: Floats, shape: Floats) -> Floats:
+        tail: Floats = betainc(np.maximum(s, 1.0), shape, share)
+        return np.where(s < 1, 1.0, tail)
+
+    tail = beyond(sold, k)
+    expected = mean * beyond(sold - 1, k + 1.0) / np.maximum(tail, 1e-300)
+    # Where selling so much was all but impossible, the tail decays faster than k matters.
+    return np.where(tail > 1e-12, np.maximum(expected, sold), sold * 1.1 + 1.0)
+
+
+def dispersion(y: Floats, mean: Floats, group: Ints, groups: int) -> Floats:
+    """Return k of each group by moments, Σ((y − m)² − m) = Σ m² ÷ k, within [0.2, 1e6]."""
+    excess = np.bincount(group, (y - mean) ** 2 - mean, groups)
+    square = np.bincount(group, mean**2, groups)
+    return np.clip(square / np.maximum(excess, 1e-9), 0.2, 1e6)
+
+
+RECENT_DAYS = 56
+DRIFT: Mapping[str, float] = {"chain": 0.1, "store": 0.05, "item": 0.05, "series": 0.05}
+
+
+def _recent(pool: _Pool, y: Floats, mean: Floats, k: Floats) -> Floats:
+    """Return how far each series lately departs from what is expected, (stores, items).
+
+    A ratio of sums over the last days, shrunk by its own noise (an empirical-Bayes weight,
+    Morris 1983), first for the chain, then for what is left of store, item and series.
+    """
+    day = pool.x[:, TERMS.index("years")] * YEAR_DAYS
+    late = day > -RECENT_DAYS
+    store, item, y, mean, k = (v[late] for v in (pool.store, pool.item, y, mean, k))
+    code = store * pool.shape[1] + item
+    groups = {"chain": np.zeros_like(store), "store": store, "item": item, "series": code}
+    factor = np.ones(pool.shape[0] * pool.shape[1])
+    every = np.arange(len(factor))
+    of_series = {
+        "chain": np.zeros_like(every),
+        "store": every // pool.shape[1],
+        "item": every % pool.shape[1],
+        "series": every,
+    }
+    for name, group in groups.items():
+        count = int(of_series[name].max()) + 1
+        expected = mean * factor[code]
+        total = np.maximum(np.bincount(group, expected, count), 1e-9)
+        noise = np.bincount(group, expected + expected**2 / k, count) / total**2
+        weight = DRIFT[name] ** 2 / (DRIFT[name] ** 2 + noise)
+        ratio = 1.0 + weight * (np.bincount(group, y, count) / total - 1.0)
+        factor *= ratio[of_series[name]]
+    return factor.reshape(pool.shape)
