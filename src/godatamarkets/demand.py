@@ -1,5 +1,7 @@
 """What customers want: negative binomial around a rate, Var = λ + λ²/k.
 
+With k_j per item, for store i and item j:
+
     log λ = log b_j + a_i + a_ij + trend_i·years + dow_i + season + December + η_j log(price/ref)
           + δ_j·promo + s_i·f_j(rain) + κ_j (T − climatology)
     f_j   = wet·(β_j + γ_j log(1 + min(mm, 15)))·(1 + .25·weekend)
@@ -98,9 +100,8 @@ def simulate(
     opened = np.array([s.opened_on for s in series.stores], dtype="datetime64[us]")[series.store]
     trading = (dates.to_numpy() >= opened[:, None]) & ~np.asarray(closed(dates))
     promo = _promo(seed, series, days)
-    calendar = (
-        _calendar(seed, series, dates) + _offer(series, promo) + _rivals(series, dates, faults)
-    )
+    calendar = _calendar(seed, series, dates) + _offer(series, promo)
+    calendar += _rivals(series, dates, faults)
     response = _response(seed, series, dates, faults)
     rain = signals(weather.precip, dates.dayofweek.to_numpy() >= 5)
     warmth = weather.temp - weather.climate.temp[:, HISTORY : HISTORY + days]
@@ -132,7 +133,7 @@ def _promo(seed: int, series: Series, days: int) -> NDArray[np.bool_]:
 
 def _offer(series: Series, promo: NDArray[np.bool_]) -> Floats:
     lift = series.of_item("elasticity") * np.log(PROMO_PRICE) + series.of_item("promo")
-    return lift[:, None] * promo
+    return np.asarray(lift[:, None] * promo)
 
 
 def _rivals(series: Series, dates: pd.DatetimeIndex, faults: Sequence[Fault]) -> Floats:
@@ -168,22 +169,17 @@ def negative_binomial(chance: Floats, rate: Floats, dispersion: Floats) -> Count
     By summing the probabilities: +, ×, ÷ and one power, so it rounds alike everywhere.
     """
     shape = np.broadcast_shapes(chance.shape, rate.shape, dispersion.shape)
-    chance, rate, dispersion = (
-        np.ravel(np.broadcast_to(a, shape)) for a in (chance, rate, dispersion)
-    )
-    count = np.zeros(rate.shape, np.int64)
-    odds = rate / (rate + dispersion)
-    term = (dispersion / (rate + dispersion)) ** dispersion
-    total, left, n = term.copy(), np.flatnonzero(term < chance), 0
-    term, total, chance, odds, dispersion = (
-        a[left] for a in (term, total, chance, odds, dispersion)
-    )
+    wide: list[Floats] = [np.broadcast_to(a, shape).ravel() for a in (chance, rate, dispersion)]
+    start = (wide[2] / (wide[1] + wide[2])) ** wide[2]
+    count = np.zeros(start.shape, np.int64)
+    left = np.flatnonzero(start < wide[0])
+    term, chance, rate, dispersion = (a[left] for a in (start, *wide))
+    total, odds, n = term, rate / (rate + dispersion), 0
     while len(left):
         term = term * odds * (n + dispersion) / (n + 1)
         total, n = total + term, n + 1
         count[left] = n
         more = (total < chance) & (term > 0)  # the sum may stop short of 1 by rounding
-        left, term, total, chance, odds, dispersion = (
-            a[more] for a in (left, term, total, chance, odds, dispersion)
-        )
+        left, term, total = left[more], term[more], total[more]
+        chance, odds, dispersion = chance[more], odds[more], dispersion[more]
     return count.reshape(shape)

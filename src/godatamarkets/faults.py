@@ -32,7 +32,7 @@ KINDS: Mapping[str, Mapping[str, str | int | float]] = {
     "timezone_shift": {"location": "london", "days": 14},
     "weekday_label_shift": {"location": "london", "days": 28},
     "item_case_split": {"location": "all", "days": 28, "item": "u3", "share": 0.5},
-    "truncated_file": {"location": "all", "days": 1, "share": 0.4},
+    "truncated_file": {"location": "all", "days": 1, "kept": 0.4},
     "negative_units": {"location": "all", "days": 7, "share": 0.02},
 }
 
@@ -95,8 +95,9 @@ def _check_scope(text: str, values: Mapping[str, Any], known: Mapping[str, Seque
             raise ValueError(
                 f"fault {text!r}: {key} {values[key]!r} is unknown; known are {', '.join(names)}"
             )
-    if values.get("share", 0) > 1 or values.get("gain", 0) > 1:
-        raise ValueError(f"fault {text!r}: share and gain lie between 0 and 1")
+    shares = [key for key in ("share", "kept", "gain") if values.get(key, 0) > 1]
+    if shares:
+        raise ValueError(f"fault {text!r}: {shares[0]} must lie between 0 and 1")
 
 
 def _start(text: str, day: str) -> pd.Timestamp:

@@ -12,7 +12,8 @@ from godatamarkets.catalogue import CITIES, ITEMS, SIZES, START, Store
 from godatamarkets.demand import Counts
 from godatamarkets.faults import Fault, parse
 from godatamarkets.stock import Stock
-from godatamarkets.tables import PLAN_AHEAD, Rows, Sky, items_table, spoil, stores_table
+from godatamarkets.tables import PLAN_AHEAD, Rows, Sky, date_of, items_table, stores_table
+from godatamarkets.tills import labelled, spoil
 
 FIRST_STRETCH = 1484  # days simulated at once: the embedded ones, a year, and the plan ahead
 
@@ -92,19 +93,12 @@ class Retailer:
     def _sales(self, a: int, b: int) -> pd.DataFrame:
         delay = sum(f.values["delay"] for f in self.faults if f.name == "late_sales")
         days, series = self._rows.pick(max(a - delay, 0), b)
-        rows = self._rows.sales(days, series, self._labelled(days, series), self._stock)
-        return _known(spoil(rows, self.faults, self.seed), a, b) if self.faults else rows
-
-    def _labelled(self, days: Counts, series: Counts) -> Counts:
-        """Return the day whose numbers each row carries: its own, but for one fault."""
-        source = days
-        for fault in (f for f in self.faults if f.name == "weekday_label_shift"):
-            here = fault.at([c.location_id for c in self.series.cities])[self.series.city[series]]
-            wrong = here & fault.on(START + pd.to_timedelta(days, unit="D"))
-            before = np.maximum(source - 1, 0)
-            before = before - ~self.demand.trading[series, before]
-            source = np.where(wrong, np.maximum(before, 0), source)
-        return source
+        source = labelled((days, series), self.series, self.demand, self.faults)
+        rows = self._rows.sales(days, series, source, self._stock)
+        if not self.faults:
+            return rows
+        rows = spoil(rows, self.faults, self.seed)
+        return _known(rows.sort_values("recorded_at", kind="stable"), a, b)
 
     def _checked(self, orders: pd.DataFrame) -> Counts:
         names = {name: row for row, name in enumerate(self.series.names)}
@@ -129,6 +123,7 @@ def _new_stores(stores: Sequence[Store], faults: Sequence[Fault]) -> list[Store]
 
 
 def _known(rows: pd.DataFrame, a: int, b: int) -> pd.DataFrame:
-    first, end = (START + pd.Timedelta(days=day) for day in (a, b + 1))
-    known = rows["recorded_at"]
-    return rows[(known >= first) & (known < end)].reset_index(drop=True)
+    first, end = date_of(a), date_of(b + 1)
+    known = rows["recorded_at"].to_numpy()
+    fresh = (known >= first) & (known < end)
+    return rows[fresh].reset_index(drop=True) if fresh.any() else rows.iloc[:0]

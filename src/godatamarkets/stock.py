@@ -1,7 +1,8 @@
 """Stock, lost sales, and the status-quo planner whose cost is to be improved on.
 
-He reviews on Mondays (the day after, if closed), orders up to 9 days × mean sales of 28 days
-× 1.25, in whole packs; a delivery is there before opening two days later.
+He reviews on Mondays (the day after, if closed), orders up to 9 days × mean demand of 28 days
+× 1.25, in whole packs; a delivery is there before opening two days later. He counts customers
+sent away: a planner who believes his sales would lose 16 % of units, an easier one to beat.
 """
 
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ from godatamarkets.demand import Counts, Demand, Series
 from godatamarkets.randomness import Floats
 
 DELIVERY_DAYS, WINDOW = 2, 28
-COVER = 9 * 1.25  # days of mean sales to order up to
-FIRST_GUESS = 1.6  # mean sales ÷ base rate, before there are sales: it rains now and then
+COVER = 9 * 1.25  # days of mean demand to order up to
+FIRST_GUESS = 1.6  # mean demand ÷ base rate, before a day is over: it rains now and then
 
 
 @dataclass
@@ -64,11 +65,12 @@ class Stock:
         on_hand = self.on_hand[:, day - 1] if day else self._initial
         if day >= DELIVERY_DAYS:
             on_hand = on_hand + self.orders[:, day - DELIVERY_DAYS]
-        trading, sold = self.demand.trading[:, day], np.minimum(self.demand.units[:, day], on_hand)
+        trading, wanted = self.demand.trading[:, day], self.demand.units[:, day]
+        sold = np.minimum(wanted, on_hand)
         self.units[:, day], self.on_hand[:, day] = sold, on_hand - sold
         if day:
             self.on_order[:, day] = self.orders[:, day - 1]
-        self._history[:, WINDOW + day] = np.where(trading, sold, self._guess)
+        self._history[:, WINDOW + day] = np.where(trading, wanted, self._guess)
         orders = self._planned(day) if self._review[day] else np.zeros_like(sold)
         ours = self.overrides.get(day)
         self.orders[:, day] = orders if ours is None else np.where(ours >= 0, ours, orders)

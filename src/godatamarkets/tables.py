@@ -1,6 +1,6 @@
 """The contract tables as delivered, faults of the data included; dates and moments naive UTC."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from godatamarkets.catalogue import LEADS, START, Item, Store
 from godatamarkets.demand import Counts, Demand, Series
 from godatamarkets.faults import Fault
-from godatamarkets.randomness import uniforms
 from godatamarkets.stock import Stock
 from godatamarkets.weather import Weather
 
@@ -32,6 +31,12 @@ def texts(values: Sequence[str]) -> Any:
 def flags(values: NDArray[np.bool_]) -> Any:
     """Return `values` as pandas holds flags that may be missing."""
     return pd.arrays.BooleanArray(values, np.zeros(values.shape, bool))
+
+
+def table(columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a table of freshly made columns; a replay makes thousands, so none is copied."""
+    rows = len(next(iter(columns.values())))
+    return pd.DataFrame(columns, index=pd.RangeIndex(rows), copy=False)
 
 
 def stores_table(stores: Sequence[Store]) -> pd.DataFrame:
@@ -90,7 +95,7 @@ class Rows:
 
     def sales(self, days: Counts, series: Counts, source: Counts, stock: Stock) -> pd.DataFrame:
         """Return sales rows dated `days` with what happened on the days `source`."""
-        return pd.DataFrame(
+        return table(
             {
                 **self._ids(days, series),
                 "units": stock.units[series, source],
@@ -104,7 +109,7 @@ class Rows:
     def stock(self, first: int, last: int, stock: Stock) -> pd.DataFrame:
         """Return the stock after close."""
         days, series = self.pick(first, last)
-        return pd.DataFrame(
+        return table(
             {
                 **self._ids(days, series),
                 "on_hand": stock.on_hand[series, days],
@@ -116,7 +121,7 @@ class Rows:
     def plan(self, first: int, last: int) -> pd.DataFrame:
         """Return the prices that became known from day `first` to day `last`."""
         days, series = self.pick(first + PLAN_AHEAD if first else 0, last + PLAN_AHEAD)
-        return pd.DataFrame(
+        return table(
             {
                 **self._ids(days, series),
                 "price": self._demand.price[series, days],
@@ -147,7 +152,7 @@ class Sky:
         days, city = np.divmod(
             np.arange(first * len(self._names), (last + 1) * len(self._names)), len(self._names)
         )
-        return pd.DataFrame(
+        return table(
             {
                 "location_id": self._ids.take(city),
                 "date": date_of(days),
@@ -165,7 +170,7 @@ class Sky:
             days, city = days[there], city[there]
         issue, where = np.repeat(days, LEADS), np.repeat(city, LEADS)
         lead = np.tile(np.arange(LEADS), len(days))
-        return pd.DataFrame(
+        return table(
             {
                 "location_id": self._ids.take(where),
                 "issued_at": date_of(issue) + 6 * HOUR,
@@ -175,70 +180,3 @@ class Sky:
                 "temp_c": self._weather.issued_temp[where, issue, lead],
             }
         )
-
-
-def spoil(rows: pd.DataFrame, faults: Sequence[Fault], seed: int) -> pd.DataFrame:
-    """Return sales rows as the broken tills and exports deliver them."""
-    for fault in faults:
-        if fault.name in _SPOILERS and len(rows):
-            city = rows["store_id"].str.rpartition("-")[0].to_numpy(object)
-            touched = fault.on(rows["date"]) & fault.at(city)
-            if touched.any():
-                rows = _SPOILERS[fault.name](rows, touched, fault, seed)
-    return rows
-
-
-def _drawn(rows: pd.DataFrame, touched: Any, fault: Fault, seed: int) -> NDArray[np.bool_]:
-    """Draw a share of the touched rows; a row's luck does not depend on what else is delivered."""
-    drawn = np.zeros(len(rows), bool)
-    day = ((rows["date"] - fault.start).dt.days).to_numpy()
-    for at in np.flatnonzero(touched):
-        entity = f"{fault.text}|{rows['store_id'].iloc[at]}|{rows['item_id'].iloc[at].lower()}"
-        drawn[at] = uniforms(seed, "fault", f"{entity}|{day[at]}", 1)[0] < fault.values["share"]
-    return drawn
-
-
-def _currency(rows: pd.DataFrame, touched: Any, fault: Fault, seed: int) -> pd.DataFrame:
-    factor = float(fault.values["factor"])
-    return rows.assign(price=rows["price"].where(~touched, rows["price"] * factor))
-
-
-def _late(rows: pd.DataFrame, touched: Any, fault: Fault, seed: int) -> pd.DataFrame:
-    later = rows["recorded_at"] + pd.Timedelta(days=fault.values["delay"])
-    return rows.assign(recorded_at=rows["recorded_at"].where(~touched, later))
-
-
-def _duplicate(rows: pd.DataFrame, touched: Any, fault: Fault, seed: int) -> pd.DataFrame:
-    return pd.concat([rows, rows[_drawn(rows, touched, fault, seed)]], ignore_index=True)
-
-
-def _day_early(rows: pd.DataFrame, touched: Any, fault: Fault, seed: int) -> pd.DataFrame:
-    return rows.assign(date=rows["date"].where(~touched, rows["date"] - pd.Timedelta(days=1)))
-
-
-def _split_case(rows: pd.DataFrame, touched: Any, fault: Fault, seed: int) -> pd.DataFrame:
-    ours = touched & (rows["item_id"] == fault.values["item"]).to_numpy()
-    drawn = _drawn(rows, ours, fault, seed)
-    return rows.assign(item_id=rows["item_id"].where(~drawn, rows["item_id"].str.upper()))
-
-
-def _negative(rows: pd.DataFrame, touched: Any, fault: Fault, seed: int) -> pd.DataFrame:
-    drawn = _drawn(rows, touched, fault, seed)
-    return rows.assign(units=rows["units"].where(~drawn, -rows["units"].clip(lower=1)))
-
-
-def _truncate(rows: pd.DataFrame, touched: Any, fault: Fault, seed: int) -> pd.DataFrame:
-    group = rows[touched].groupby("date")
-    kept = group.cumcount() < fault.values["share"] * group["date"].transform("size")
-    return rows.drop(index=kept.index[~kept]).reset_index(drop=True)
-
-
-_SPOILERS = {
-    "currency_unit": _currency,
-    "negative_units": _negative,
-    "item_case_split": _split_case,
-    "truncated_file": _truncate,
-    "duplicate_rows": _duplicate,
-    "timezone_shift": _day_early,
-    "late_sales": _late,
-}

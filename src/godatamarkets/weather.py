@@ -62,7 +62,7 @@ class Weather:
 def scale(variable: str) -> Floats:
     """Return σ_k: how much of z is revealed k days ahead."""
     variance = SKILL[variable] ** 2
-    return np.sqrt(variance - np.append(variance[1:], 0))
+    return np.asarray(np.sqrt(variance - np.append(variance[1:], 0)))
 
 
 def climate(cities: Sequence[City], days: int) -> Climate:
@@ -97,7 +97,7 @@ def _news(seed: int, variable: str, cities: Sequence[City], issues: int) -> Floa
 
     own = np.stack([read(city.location_id) for city in cities])
     draws = np.sqrt(_COMMON) * read("everywhere") + np.sqrt(1 - _COMMON) * own
-    return chain(draws, RHO[variable.split("|")[0]])
+    return chain(draws, RHO[variable.split("|", maxsplit=1)[0]])
 
 
 def _known(news: Floats, sigma: Floats) -> Floats:
@@ -118,9 +118,9 @@ def simulate(seed: int, cities: Sequence[City], days: int, faults: Sequence[Faul
         came[variable] = mean[:, _LEAD_IN - HISTORY : -1, 0]
         mean = mean[:, _LEAD_IN:-1]
         spread = np.broadcast_to(np.sqrt(1 - SKILL[variable] ** 2), mean.shape)
-        for fault in (f for f in faults if f.name == "forecast_upgrade"):
+        gain = _gain(faults, cities, days)
+        if gain.any():
             noise = _news(seed, f"{variable}|upgrade", cities, issues)
-            gain = _gain(fault, cities, days)
             mean, spread = _upgrade((mean, spread), (news, noise), gain, scale(variable))
         latent[variable] = (mean, spread)
     ahead = np.arange(days)[:, None] + np.arange(LEADS) + HISTORY
@@ -137,10 +137,12 @@ def simulate(seed: int, cities: Sequence[City], days: int, faults: Sequence[Faul
     )
 
 
-def _gain(fault: Fault, cities: Sequence[City], days: int) -> Floats:
-    dates = pd.date_range(START, periods=days)
-    here = fault.at([city.location_id for city in cities])
-    return np.where(here[:, None] & fault.on(dates), float(fault.values["gain"]), 0.0)
+def _gain(faults: Sequence[Fault], cities: Sequence[City], days: int) -> Floats:
+    dates, gain = pd.date_range(START, periods=days), np.zeros((len(cities), days))
+    for fault in (f for f in faults if f.name == "forecast_upgrade"):
+        here = fault.at([city.location_id for city in cities])[:, None]
+        gain = np.maximum(gain, float(fault.values["gain"]) * (here & fault.on(dates)))
+    return gain
 
 
 def _upgrade(
