@@ -18,7 +18,7 @@ _CREATION_LOCK = 7_025_001  # any number no one else locks in this database
 METADATA = sa.MetaData()
 
 
-class Exact(sa.Double):
+class Exact(sa.Double[float]):
     """A float that reads back bit for bit."""
 
 
