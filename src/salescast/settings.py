@@ -99,7 +99,7 @@ class Features(_Section):
 class Model(_Section):
     """How it learns."""
 
-    kind: Literal["boosting"]
+    kind: Literal["integrated", "boosting"]
     seed: int
     iterations: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
