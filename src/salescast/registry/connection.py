@@ -1,0 +1,112 @@
+"""MLflow, made quiet and quick to give up, and a candidate in its terms."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from salescast.errors import StoreUnavailableError
+
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the default of 7 blocks for four minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # requirements are given, not guessed
+    "PGCONNECT_TIMEOUT": "5",
+}
+
+
+def connect(uri: str) -> Any:
+    """Return an MLflow client; use it within `outages`."""
+    from mlflow import MlflowClient
+    from mlflow.store.db import utils
+
+    utils.MAX_RETRY_COUNT = 1  # no variable for it; ten attempts at a dead database take 100 s
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+@contextmanager
+def outages(uri: str) -> Iterator[None]:
+    """Turn whatever MLflow, its database or the disk raises into StoreUnavailableError.
+
+    Inside, MLflow reports to nobody and gives up soon, unless the environment says otherwise.
+    """
+    for name, value in _QUIET.items():  # before the import, which starts its telemetry
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        parts = urlsplit(uri)
+        where = f"{parts.scheme} {parts.hostname or parts.path}"
+        why = " ".join(str(getattr(error, "orig", None) or error).split())
+        if parts.password:
+            why = why.replace(parts.password, "***")
+        raise StoreUnavailableError(
+            f"the registry ({where}) does not do what was asked: {why[:300]}"
+        ) from error
+
+
+@contextmanager
+def unless_there() -> Iterator[None]:
+    """Let a creation pass that another process was quicker with."""
+    from mlflow import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def measurements(
+    metrics: Mapping[str, float], by_lead: Mapping[str, Mapping[int, float]], model_id: str
+) -> list[Any]:
+    """Return MLflow metrics: totals, also shown on the model, and those by lead as steps."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    totals = [Metric(name, value, now, 0, model_id=model_id) for name, value in metrics.items()]
+    steps = [(name, lead, value) for name, of in by_lead.items() for lead, value in of.items()]
+    return totals + [Metric(name, value, now, lead) for name, lead, value in steps]
+
+
+def write_folder(
+    folder: Path,
+    payload: Path,
+    logged: Any,
+    examples: tuple[pd.DataFrame, pd.DataFrame],
+    requirements: Path | Sequence[str],
+) -> None:
+    """Write an MLflow Model: the payload with signature, input example and requirements.
+
+    `examples` = (a few rows in, what comes out). No flavour holds a dictionary of estimators; a
+    loader module does, and it reads the payload with our list of types instead of the file's.
+    """
+    from mlflow.models import Model, infer_signature
+    from mlflow.pyfunc import save_model
+
+    wanted = str(requirements) if isinstance(requirements, Path) else list(requirements)
+    save_model(
+        folder,
+        loader_module="salescast.registry.payload",
+        data_path=str(payload),
+        signature=infer_signature(*examples),
+        input_example=examples[0],
+        pip_requirements=wanted,
+        mlflow_model=Model(
+            artifact_path=logged.artifact_location,
+            run_id=logged.source_run_id,
+            model_uuid=logged.model_id,
+            model_id=logged.model_id,
+        ),
+    )
