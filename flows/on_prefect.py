@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from prefect import State, Task, flow, task
+from prefect import State, Task, flow
 from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
@@ -44,7 +44,7 @@ def on_prefect(settings: Settings) -> Run:
     """Return a `run` that runs the stage as a task of the current flow run, with artifacts."""
 
     def run(name: str, **options: Any) -> Result:
-        named = task(
+        named = Task(
             STAGES[name],
             name=name,
             task_run_name=" ".join([name, *(str(v) for v in options.values() if v)]),

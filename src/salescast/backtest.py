@@ -84,13 +84,15 @@ def served_by(model: Model, rows: pd.DataFrame, recipe: Recipe, name: str) -> pd
 
 
 def outcomes(predictions: pd.DataFrame, truth: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
-    """Return the predictions whose outcome is known and uncensored, with `actual` and `cost`.
+    """Return the predictions whose outcome is known, with `actual`, `sold_out` and `cost`.
 
-    `truth`: `features.past` as known today; `costs`: see `orders.unit_costs`. `cost` is the
-    newsvendor cost of one day, in money.
+    `truth`: `demand.estimate` of the past as known today, so that `actual` is what was wanted, not
+    what was left to sell; `costs`: see `orders.unit_costs`. `cost` is the newsvendor cost of one
+    day, in money.
     """
-    kept = truth.loc[~truth["sold_out"], ["store_id", "item_id", "date", "units"]]
-    scored = predictions.merge(kept.rename(columns={"units": "actual"}), on=[*kept.columns[:3]])
+    key = ["store_id", "item_id", "date"]
+    kept = truth[[*key, "demand", "sold_out"]].rename(columns={"demand": "actual"})
+    scored = predictions.merge(kept, on=key)
     scored = scored.merge(costs[["item_id", "underage", "overage"]], on="item_id")
     columns = (scored[c].to_numpy(float) for c in ("actual", "stock_target", "underage", "overage"))
     scored["cost"] = newsvendor_cost(*columns)

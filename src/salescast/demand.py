@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import betainc
 
 from salescast.calibration import Believed
 from salescast.weather import YEAR_DAYS
@@ -246,14 +247,28 @@ class _Pool:
         return theta + np.linalg.solve(hessian, gradient)
 
 
+def estimate(happened: pd.DataFrame) -> pd.DataFrame:
+    """Return what happened with `demand`: units, or where sold out the expected demand beyond."""
+    response = fit(happened)
+    store, item = (
+        _code(known, happened[name])
+        for known, name in ((response.store_ids, "store_id"), (response.item_ids, "item_id"))
+    )
+    x = terms(happened, response.cutoff, happened["wet"].to_numpy(), happened["rain_mm"].to_numpy())
+    slopes = response.chain + response.stores[store] + response.items[item]
+    logs = (x * slopes).sum(axis=1) + response.series[store, item]
+    mean = np.exp(np.clip(logs, -MAX_LOG, MAX_LOG))
+    sold = happened["units"].to_numpy(float)
+    beyond = uncensored(sold, mean, response.dispersion[item])
+    return happened.assign(demand=np.where(happened["sold_out"], beyond, sold))
+
+
 def uncensored(sold: Floats, mean: Floats, k: Floats) -> Floats:
     """Return E[D | D ≥ sold] for a negative binomial D with `mean` and dispersion `k`.
 
     d·pmf(d; k) = mean · pmf(d − 1; k + 1) with the same p, so the partial expectation is
     mean · P(D' ≥ sold − 1) with D' of k + 1.
     """
-    from scipy.special import betainc
-
     share = mean / (mean + k)  # P(D ≥ s) = I_share(s, k) for s ≥ 1
 
     def beyond(s: Floats, shape: Floats) -> Floats:

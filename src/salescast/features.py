@@ -119,7 +119,7 @@ def _rows(
     columns = _history(known, who, at, horizon)
     leads = np.arange(1, horizon + 1)
     dates = (origin + pd.to_timedelta(leads, unit="D")).as_unit("us")
-    columns |= calendar(dates) | {"lead_time": leads.astype(np.float64)}
+    columns |= calendar(dates)
     columns |= _price(known, who, at, horizon)
     columns |= _weather(known, who, at, horizon, source)
     shape = (len(who), horizon)
@@ -130,6 +130,7 @@ def _rows(
         "location_id": known.places["location_id"].array[who["place"].repeat(horizon)],
         "origin": origin.as_unit("us"),
         "date": np.tile(dates, len(who)),
+        "lead_time": np.tile(leads, len(who)),
     }
     rows = pd.DataFrame(keys | flat)
     rows["issued_at"] = (rows["origin"] - pd.to_timedelta(rows["issue_age"], unit="D")).astype(

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from salescast.backtest import Recipe, cutoffs, outcomes, run, scorecard
+from salescast.demand import estimate
 from salescast.errors import NotEnoughHistoryError
 from salescast.features import build, past
 from salescast.orders import unit_costs
@@ -58,7 +59,7 @@ def test_every_model_is_scored_on_the_same_rows(world):
 def test_a_challenger_that_is_the_baseline_scores_like_it(world):
     """Same numbers in, same scores out."""
     tables = world[0]
-    truth = past(tables, FIRST + pd.Timedelta(days=199))
+    truth = estimate(past(tables, FIRST + pd.Timedelta(days=199)))
     scored = outcomes(predictions(world), truth, unit_costs(make_items()))
     card = scorecard(scored, LEVELS)["models"]
     ours, theirs = (card[n]["overall"] for n in ("challenger", "weekday_mean"))
@@ -66,15 +67,20 @@ def test_a_challenger_that_is_the_baseline_scores_like_it(world):
     assert ours["wape"] == theirs["wape"]
 
 
-def test_days_sold_out_are_not_scored(world):
-    """Their demand is not known."""
-    truth = past(world[0], FIRST + pd.Timedelta(days=199)).assign(sold_out=True)
-    assert outcomes(predictions(world), truth, unit_costs(make_items())).empty
+def test_a_day_sold_out_is_scored_against_more_than_was_sold(world):
+    """Demand beyond the empty shelf is estimated, and flagged."""
+    happened = past(world[0], FIRST + pd.Timedelta(days=199))
+    happened["sold_out"] = happened["date"].dt.weekday == 0
+    scored = outcomes(predictions(world), estimate(happened), unit_costs(make_items()))
+    sold = scored.merge(happened[["store_id", "item_id", "date", "units"]])
+    short = sold["sold_out"]
+    assert (sold.loc[short, "actual"] > sold.loc[short, "units"]).all()
+    assert (sold.loc[~short, "actual"] == sold.loc[~short, "units"]).all()
 
 
 def test_the_scorecard_covers_each_lead_store_and_item(world):
     """Segments hold every value once, and their rows add up."""
-    truth = past(world[0], FIRST + pd.Timedelta(days=199))
+    truth = estimate(past(world[0], FIRST + pd.Timedelta(days=199)))
     card = scorecard(outcomes(predictions(world), truth, unit_costs(make_items())), LEVELS)
     ours = card["models"]["challenger"]
     assert list(map(int, ours["by_lead"])) == list(range(1, 15))
@@ -84,7 +90,7 @@ def test_the_scorecard_covers_each_lead_store_and_item(world):
 
 def test_money_per_year_is_the_mean_day_of_a_series_times_series_times_days(world):
     """Cost × series × 365.25."""
-    truth = past(world[0], FIRST + pd.Timedelta(days=199))
+    truth = estimate(past(world[0], FIRST + pd.Timedelta(days=199)))
     card = scorecard(outcomes(predictions(world), truth, unit_costs(make_items())), LEVELS)
     ours = card["models"]["challenger"]["overall"]
     assert ours["cost_per_year"] == pytest.approx(ours["cost"] * 4 * 365.25)

@@ -1,8 +1,8 @@
 """From tables to a fitted, backtested model, all of it reproducible from files and settings."""
 
+from functools import partial
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from salescast import features as feature
@@ -16,6 +16,7 @@ from salescast.backtest import (
     run,
     scorecard,
 )
+from salescast.demand import estimate
 from salescast.errors import NotEnoughHistoryError
 from salescast.model import as_payload, fit
 from salescast.orders import unit_costs
@@ -109,7 +110,7 @@ def backtest(settings: Settings) -> dict[str, Any]:
 def scored(tables: Tables, predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the predictions with their outcomes as known today, and their costs."""
     costs = unit_costs(schema.latest("items", tables["items"]))
-    return outcomes(predictions, feature.past(tables, last_day(tables)), costs)
+    return outcomes(predictions, estimate(feature.past(tables, last_day(tables))), costs)
 
 
 def _write_plots(settings: Settings, card: dict[str, Any]) -> None:
@@ -122,7 +123,7 @@ def _write_plots(settings: Settings, card: dict[str, Any]) -> None:
         ]
         frame = pd.DataFrame(rows)
         path = settings.build / "plots" / f"{segment}.csv"
-        replace(path, lambda part, frame=frame: frame.to_csv(part, index=False))
+        replace(path, partial(frame.to_csv, index=False))
 
 
 def train(settings: Settings) -> dict[str, Any]:
@@ -137,8 +138,7 @@ def train(settings: Settings) -> dict[str, Any]:
     return {
         "rows": len(happened),
         "trained_until": model.trained_until,
-        "says": f"{how.kind} on {len(happened):,} sold days, dispersion "
-        f"{np.median(list(model.dispersion.values())):.1f}, until {model.trained_until}",
+        "says": f"{how.kind} on {len(happened):,} sold days until {model.trained_until}",
     }
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from salescast import backtest, monitoring, report, schema, store
 from salescast import features as feature
+from salescast.demand import estimate
 from salescast.errors import NoChampionError, StoreUnavailableError, UnknownReceiptError
 from salescast.forecasts import issue
 from salescast.ledger import Ledger
@@ -114,9 +115,8 @@ def monitor(settings: Settings) -> dict[str, Any]:
     with Ledger(settings.ledger_url) as ledger:
         ledger.record_outcomes(tables["sales"][tables["sales"]["date"] > since])
         served = ledger.forecasts(since=since, until=today)
-        truth = ledger.outcomes(since=since, until=today)
-        truth["sold_out"] = truth["sold_out"].fillna(False).astype(bool)
-        scored = backtest.outcomes(served.assign(model="live"), truth, costs)
+        came = ledger.outcomes(since=since, until=today)
+        scored = backtest.outcomes(served.assign(model="live"), _wanted(tables, came), costs)
         live = monitoring.live_scorecard(served, scored, settings.forecast.quantiles)
         drifts = _drift(settings, today)
         limits = settings.monitoring.drift_threshold, settings.gate.max_bias
@@ -131,6 +131,13 @@ def monitor(settings: Settings) -> dict[str, Any]:
         "says": f"{live['forecasts']:,} forecasts, {live['matured']:.0%} matured, {wape}, "
         f"{len(alarms)} alarms",
     }
+
+
+def _wanted(tables: schema.Tables, came: pd.DataFrame) -> pd.DataFrame:
+    """Return the ledger's outcomes with the demand behind them, estimated where sold out."""
+    known = estimate(feature.past(tables, last_day(tables)))
+    key = ["store_id", "item_id", "date"]
+    return came.drop(columns="sold_out").merge(known[[*key, "demand", "sold_out"]], on=key)
 
 
 def _drift(settings: Settings, today: pd.Timestamp) -> dict[str, float]:

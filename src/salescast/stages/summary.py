@@ -26,10 +26,8 @@ def describe(result: dict[str, Any], settings: Settings) -> str:
     """Return the summary a person reads, a screenful of text."""
     quality, card = result["quality"], result["scorecard"]
     parts = [
-        (
-            f"data      version {result['data_version']}, {quality['rows_checked']:,} rows checked, "
-            f"{quality['status'].replace('_', ' ')}"
-        ),
+        f"data      version {result['data_version']}",
+        f"          {quality['rows_checked']:,} rows, {quality['status'].replace('_', ' ')}",
         "",
         _table(card, settings.product.currency),
         "",
@@ -45,10 +43,7 @@ def describe(result: dict[str, Any], settings: Settings) -> str:
 
 def _table(card: dict[str, Any], currency: str) -> str:
     lines = [
-        (
-            f"scorecard {len(card['origins'])} weekly origins × 14 leads × {card['series']} series, "
-            "as served"
-        ),
+        f"scorecard {len(card['origins'])} origins × 14 leads × {card['series']} series, as served",
         f"          {'':12}{currency + ' a year':>16}{'WAPE':>8}{'bias':>8}{'in p10…p90':>12}",
     ]
     for name, title in ROWS:
