@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from salescast.errors import StoreUnavailableError
-from salescast.ledger.rows import as_frame, as_rows, complete, refuse
+from salescast.ledger.rows import as_frame, as_rows, checked, filled, refuse
 from salescast.ledger.tables import (
     ALARMS,
     DECISIONS,
@@ -76,11 +76,10 @@ class Ledger:
         Raises DataQualityError where a column is missing or a number is not finite.
         """
         labels = [name for name in frame if QUANTILE.fullmatch(str(name))]
-        numbers = frame[labels].astype("float64")
-        packed = frame.assign(quantiles=numbers.to_dict("records"))
-        rows = as_rows(FORECASTS, packed)
-        refuse(frame, ~np.isfinite(numbers.join(frame[["mean", "stock_target"]])), "finite")
-        return self._insert(FORECASTS, rows)
+        packed = frame.assign(quantiles=frame[labels].astype("float64").to_dict("records"))
+        rows = checked(FORECASTS, packed)
+        refuse(rows, ~np.isfinite(rows[[*labels, "mean", "stock_target"]]), "finite")
+        return self._insert(FORECASTS, as_rows(FORECASTS, rows))
 
     def forecasts(
         self,
@@ -123,10 +122,10 @@ class Ledger:
         Columns: store_id, item_id, date, recorded_at, units, sold_out (nullable); others are left
         out. Raises DataQualityError where a column is missing or units are no whole number ≥ 0.
         """
-        rows = as_rows(OUTCOMES, frame)
-        units = pd.to_numeric(frame["units"]).astype("float64")
-        refuse(frame, ~((units >= 0) & (units % 1 == 0)).to_frame(), "a whole number ≥ 0")
-        return self._insert(OUTCOMES, rows)
+        rows = checked(OUTCOMES, frame)
+        units = pd.to_numeric(rows["units"], errors="coerce").astype("float64")
+        refuse(rows, ~((units >= 0) & (units % 1 == 0)).to_frame(), "a whole number ≥ 0")
+        return self._insert(OUTCOMES, as_rows(OUTCOMES, rows.assign(units=units.astype("int64"))))
 
     def outcomes(
         self,
@@ -151,7 +150,7 @@ class Ledger:
 
     def record_decision(self, **decision: Unpack[Decided]) -> int:
         """Write a decision and return its id."""
-        row = complete(DECISIONS, decision)
+        row = filled(DECISIONS, decision)
         with self._transaction() as connection:
             made = sa.insert(DECISIONS).values(row).returning(DECISIONS.c.decision_id)
             return int(connection.execute(made).scalar_one())
@@ -166,7 +165,7 @@ class Ledger:
         Keys: name, severity ("page" or "ticket"), subject, origin, evidence (plain values), and
         optionally runbook and made_at (now).
         """
-        return self._insert(ALARMS, [complete(ALARMS, alarm) for alarm in alarms])
+        return self._insert(ALARMS, [filled(ALARMS, alarm) for alarm in alarms])
 
     def alarms(self) -> pd.DataFrame:
         """Return every alarm, oldest origin first."""

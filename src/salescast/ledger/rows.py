@@ -20,11 +20,16 @@ _DTYPES: tuple[tuple[type[Any], str], ...] = (
 )
 
 
-def as_rows(table: sa.Table, frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the frame as rows of plain Python values for the table."""
+def checked(table: sa.Table, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame, numbered from 0; raise DataQualityError where a column is missing."""
     missing = [column.name for column in table.c if column.name not in frame]
     if missing:
         raise DataQualityError(f"ledger, {table.name}: column {', '.join(missing)} is missing")
+    return frame.reset_index(drop=True)
+
+
+def as_rows(table: sa.Table, frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the frame as rows of plain Python values for the table."""
     columns = [_plain(frame[column.name], column.type) for column in table.c]
     names = [column.name for column in table.c]
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
@@ -51,7 +56,7 @@ def refuse(frame: pd.DataFrame, bad: pd.DataFrame, wanted: str) -> None:
         )
 
 
-def complete(table: sa.Table, values: Mapping[str, Any]) -> dict[str, Any]:
+def filled(table: sa.Table, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row for the table: what is not given is empty, `made_at` is now.
 
     Raises DataQualityError for a key that the table does not have.
@@ -87,7 +92,7 @@ def as_json(value: Any) -> str:
 
 
 def _item(value: Any) -> Any:
-    return value.item()  # a NumPy number; anything else is a mistake and says so
+    return value.tolist()  # a NumPy number or array; anything else is a mistake and says so
 
 
 def _finite(value: Any) -> Any:
