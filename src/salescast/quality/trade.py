@@ -1,0 +1,241 @@
+"""Measures of days, places and series: what sales as a whole give away."""
+
+import numpy as np
+import pandas as pd
+
+from salescast.panel import Floats, day_numbers
+from salescast.quality.scope import Matrices, Scope
+
+WEEKS = 26  # of the same weekday, to know how many rows are usual
+WINDOW, LEAST = 14, 8  # days of sales whose labels are examined; fewer with sales say nothing
+
+
+def sales_by_day(scope: Scope, prices: pd.Series) -> pd.DataFrame:
+    """Return each fresh day whose rows are due, with its rows against its weekday's history.
+
+    `prices` is the fresh rows' price_vs_usual.
+    """
+    sales = scope.sales
+    fresh = scope.fresh_days("sales")
+    if sales is None or not len(fresh):
+        return pd.DataFrame(columns=["date", "rows", "rows_vs_lowest", "price_jumps"])
+    counts = (~np.isnan(sales.values["units"])).sum(axis=0).astype(np.float64)
+    fresh = fresh[fresh <= scope.last_day + 1 - _due_after(scope)]
+    where = fresh - sales.first
+    jumps = ((prices < 0.2) | (prices > 5)).groupby(day_numbers(scope.rows("sales")["date"])).mean()
+    return pd.DataFrame(
+        {
+            "date": _dates(fresh),
+            "rows": counts[where],
+            "rows_vs_lowest": [counts[day] / _fewest(counts, day) for day in where],
+            "price_jumps": jumps.reindex(fresh).to_numpy(),
+        }
+    )
+
+
+def _due_after(scope: Scope) -> int:
+    """Return after how many days a day's rows have usually arrived."""
+    rows = scope.both("sales", 56)
+    delay = (rows["recorded_at"] - rows["date"]) / pd.Timedelta(days=1)
+    return int(np.ceil(max(delay.quantile(0.95), 1.0)))
+
+
+def _fewest(counts: Floats, day: int) -> float:
+    """Return the fewest plausible rows of `day`, NaN without six earlier same weekdays.
+
+    At most 65 % of their median, and as far below it as their own scatter demands: 2.5 times the
+    distance (in logarithms) from the median to the 5 % quantile.
+    """
+    before = counts[:day][day % 7 :: 7][-WEEKS:]
+    before = before[before > 0]
+    if len(before) < 6:
+        return float("nan")
+    low, median = np.quantile(before, [0.05, 0.5])
+    return float(median * min(0.65, (low / median) ** 2.5))
+
+
+def sales_by_place(scope: Scope) -> pd.DataFrame:
+    """Return per place and fresh day how badly the last 14 days fit their own labels."""
+    places, units, rain = _place_days(scope)
+    fresh = scope.fresh_days("sales")
+    if scope.sales is None or not len(fresh) or units.shape[1] < 8 * 7:
+        return pd.DataFrame(columns=["location_id", "date", "misfit"])
+    weekday = (scope.sales.days + 3) % 7  # 1970-01-01 was a Thursday
+    scores = misfit(units, rain, weekday)[:, fresh - scope.sales.first]
+    return pd.DataFrame(
+        {
+            "location_id": np.repeat(places, len(fresh)),
+            "date": np.tile(_dates(fresh), len(places)),
+            "misfit": scores.ravel(),
+        }
+    )
+
+
+def _place_days(scope: Scope) -> tuple[list[str], Floats, Floats]:
+    """Return the places, and per place and day the units sold (NaN: none) and the rain."""
+    sales, observed = scope.sales, scope.observed
+    if sales is None:
+        return [], np.zeros((0, 0)), np.zeros((0, 0))
+    where = scope.stores.drop_duplicates("store_id", keep="last").set_index("store_id")
+    place = sales.entities["store_id"].map(where["location_id"]).to_numpy(object)
+    places = [p for p in pd.unique(place) if isinstance(p, str)]
+    sold = sales.values["units"]
+    units = np.stack([_total(sold[place == p]) for p in places] or [sold[:0, :].sum(axis=0)])
+    rain = np.full(units.shape, np.nan)
+    if observed is not None:
+        gauges = observed.entities["location_id"].to_list()
+        days = sales.days - observed.first
+        seen = (days >= 0) & (days < len(observed.days))
+        for row, name in enumerate(places):
+            if name in gauges:
+                rain[row, seen] = observed.values["precip_mm"][gauges.index(name), days[seen]]
+    return places, units, rain
+
+
+def _total(units: Floats) -> Floats:
+    told = ~np.isnan(units)
+    return np.where(told.any(axis=0), np.where(told, units, 0).sum(axis=0), np.nan)
+
+
+def misfit(units: Floats, rain: Floats, weekday: np.ndarray) -> Floats:
+    """Return per place and day: error of 14 days under their own labels ÷ a neighbour's.
+
+    Log sales less their level are explained by weekday and rain; then each day is compared with
+    what was to be expected of it, of the day before and of the day after. Above 1 the
+    neighbouring day explains the sales better than their own. Arrays are (places, days).
+    """
+    excess = _excess(units, weekday)
+    usual = _by_weekday(excess, weekday)
+    wet = np.stack([rain > 0, np.log1p(np.maximum(rain, 0))], axis=-1)
+    wet = np.where(np.isnan(rain)[..., None], 0.0, wet)
+    wet = wet - wet.mean(axis=1, keepdims=True)
+    known = ~np.isnan(excess - usual)
+    effect, *_ = np.linalg.lstsq(wet[known], (excess - usual)[known], rcond=None)
+    expected = usual + wet @ effect
+    own, before, after = (
+        np.minimum((excess - shifted) ** 2, 2.25)  # one strange day must not decide
+        for shifted in (expected, _shifted(expected, 1), _shifted(expected, -1))
+    )
+    valid = ~np.isnan(own + before + after)
+    enough = _rolling(valid.astype(np.float64)) >= LEAST
+    errors = [_rolling(np.where(valid, error, 0.0)) for error in (own, before, after)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(enough, errors[0] / np.minimum(errors[1], errors[2]), np.nan)
+
+
+def _excess(units: Floats, weekday: np.ndarray) -> Floats:
+    """Log sales less the median of 29 days; a weekday that is usually closed counts as zero."""
+    sold = np.log1p(np.maximum(units, 0))
+    shut = np.stack([np.isnan(units[:, weekday == d]).mean(axis=1) > 0.5 for d in range(7)], axis=1)
+    shut = shut[:, weekday]
+    trading = pd.DataFrame(np.where(shut, np.nan, sold).T)
+    level = trading.rolling(29, center=True, min_periods=7).median().to_numpy().T
+    return np.where(np.isnan(sold) & shut, 0.0, sold) - level
+
+
+def _by_weekday(values: Floats, weekday: np.ndarray) -> Floats:
+    medians = np.stack(
+        [pd.DataFrame(values[:, weekday == day].T).median().to_numpy() for day in range(7)], axis=1
+    )
+    return medians[:, weekday]
+
+
+def _shifted(values: Floats, days: int) -> Floats:
+    shifted = np.roll(values, days, axis=1)
+    shifted[:, :days] = np.nan if days > 0 else shifted[:, :days]
+    if days < 0:
+        shifted[:, days:] = np.nan
+    return shifted
+
+
+def _rolling(values: Floats) -> Floats:
+    """Sum of the last 14 days, fewer at the beginning."""
+    total = np.cumsum(values, axis=1)
+    total[:, WINDOW:] = total[:, WINDOW:] - total[:, :-WINDOW].copy()
+    return total
+
+
+def series(scope: Scope) -> pd.DataFrame:
+    """Return each living series with the trading days it misses at the end."""
+    columns = ["store_id", "item_id", "newest", "days_missing", "days_missing_vs_usual"]
+    sales = scope.sales
+    if sales is None:
+        return pd.DataFrame(columns=columns)
+    told = ~np.isnan(sales.values["units"][:, : 1 + len(sales.days) - _due_after(scope)])
+    told = told[:, -182:]
+    first = sales.first + max(0, len(sales.days) + 1 - _due_after(scope) - 182)
+    told, days = told[:, trading := _trading(told)], (first + np.arange(told.shape[1]))[trading]
+    missing, ratio = _missing(told)
+    living = (told.sum(axis=1) >= WINDOW) & (missing <= 60)
+    newest = np.array([days[row.nonzero()[0][-1]] if row.any() else -1 for row in told])
+    rows = sales.entities.assign(
+        newest=_dates(newest), days_missing=missing, days_missing_vs_usual=ratio
+    )
+    return rows[living][columns].reset_index(drop=True)
+
+
+def _trading(told: np.ndarray) -> np.ndarray:
+    """Return the days on which somebody traded; a silence longer than ever counts as trade."""
+    trading = told.any(axis=0)
+    silent = len(trading) - 1 - np.flatnonzero(trading)[-1] if trading.any() else 0
+    if silent > longest_pause(trading):
+        trading = trading.copy()
+        trading[-silent:] = True
+    return trading
+
+
+def longest_pause(told: np.ndarray) -> int:
+    """Return the longest run of days without a row between two with one."""
+    return int(np.diff(np.flatnonzero(told)).max(initial=1)) - 1
+
+
+def _missing(told: np.ndarray) -> tuple[np.ndarray, Floats]:
+    length = told.shape[1]
+    last = np.where(told.any(axis=1), length - 1 - np.argmax(told[:, ::-1], axis=1), -1)
+    missing = length - 1 - last
+    pause = np.array([longest_pause(row) for row in told])
+    return missing, missing / np.maximum(2, 1.5 * pause)
+
+
+def stock_agreement(rows: pd.DataFrame, scope: Scope) -> Floats:
+    """Return for each sales row the share of its store's items whose units left the stock.
+
+    on_hand falls by the units sold and rises by no more than was on order. NaN where that cannot
+    be told: no stock, one item only, or a retailer whose stock seldom agrees.
+    """
+    stock, sales = scope.matrices("stock", 29), scope.sales
+    unknown = np.full(len(rows), np.nan)
+    if stock is None or sales is None or rows.empty:
+        return unknown
+    names, agrees = _agreement(sales, stock)
+    per_store = pd.DataFrame(agrees).groupby(names["store_id"].to_numpy())
+    share = per_store.mean().where(per_store.count() >= 2)
+    if not np.nanmedian(share) >= 0.9:
+        return unknown
+    store = share.index.get_indexer(rows["store_id"])
+    day = day_numbers(rows["date"]) - stock.first
+    known = (store >= 0) & (day >= 0) & (day < share.shape[1])
+    unknown[known] = share.to_numpy()[store[known], day[known]]
+    return unknown
+
+
+def _agreement(sales: Matrices, stock: Matrices) -> tuple[pd.DataFrame, Floats]:
+    """Return the series and, per day of `stock`, 1 where units fit the stock, 0 where not."""
+    index = pd.MultiIndex.from_frame(sales.entities)
+    row = index.get_indexer(pd.MultiIndex.from_frame(stock.entities))
+    names, kept = stock.entities[row >= 0], row >= 0
+    days = stock.days - sales.first
+    sold = np.full((len(names), len(days)), np.nan)
+    seen = (days >= 0) & (days < len(sales.days))
+    sold[:, seen] = sales.values["units"][row[kept]][:, days[seen]]
+    on_hand, on_order = (stock.values[name][kept] for name in ("on_hand", "on_order"))
+    arrived = sold[:, 1:] + np.diff(on_hand, axis=1)
+    agrees = np.full(sold.shape, np.nan)
+    told = ~np.isnan(arrived) & ~np.isnan(on_order[:, :-1])
+    fits = (arrived >= 0) & (arrived <= on_order[:, :-1])
+    agrees[:, 1:] = np.where(told, fits, np.nan)
+    return names, agrees
+
+
+def _dates(days: np.ndarray) -> np.ndarray:
+    return np.asarray(days).astype("datetime64[D]").astype("datetime64[us]")
