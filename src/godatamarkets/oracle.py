@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import gammaln, ndtri
+from scipy.special import gammaincinv, gammaln, ndtri
 
 from godatamarkets.catalogue import LEADS
 from godatamarkets.demand import Counts, negative_binomial, signals
@@ -30,9 +30,9 @@ from godatamarkets.weather import HISTORY, RHO, SKILL, chain, rain, scale
 
 CACHE = Path("build/oracle")
 PATHS = 1600
-_STEP = 0.02  # of the grid of log rates on which mixtures are gathered
-_LOWEST = -12.0
-_TAIL = 0.9999  # of the largest rate's distribution that a table of probabilities covers
+_LOWEST, _STEP = -9.0, 0.02  # of the grid of log rates on which mixtures are gathered
+_GRID = np.exp(_LOWEST + _STEP * np.arange(900))  # up to 8,000 units a day
+_TAIL = 0.9999  # of the largest rate's distribution that a table covers
 
 
 def true_demand(retailer: Retailer, first: Any, last: Any) -> pd.DataFrame:
@@ -165,72 +165,73 @@ class _Tables:
     """P(D ≤ n) for each dispersion: rows are the grid of log rates, columns n."""
 
     def __init__(self) -> None:
-        self._tables: dict[float, Floats] = {}
+        self._tables: dict[tuple[float, int], Floats] = {}
 
-    def __call__(self, dispersion: float, rows: int, columns: int) -> Floats:
-        table = self._tables.get(dispersion, np.empty((0, 0)))
-        if table.shape[0] < rows or table.shape[1] < columns:
-            shape = (max(rows, table.shape[0]), max(columns, table.shape[1]))
-            table = self._tables[dispersion] = _probabilities(dispersion, *shape)
-        return table[:rows, :columns]
+    def __call__(self, dispersion: float, columns: int) -> Floats:
+        key = dispersion, columns
+        if key not in self._tables:
+            self._tables[key] = _probabilities(dispersion, columns)
+        return self._tables[key]
 
 
-def _probabilities(dispersion: float, rows: int, columns: int) -> Floats:
-    rate = np.exp(_LOWEST + _STEP * np.arange(rows))[:, None]
+def _probabilities(dispersion: float, columns: int) -> Floats:
     n = np.arange(columns)
     ways = gammaln(n + dispersion) - gammaln(dispersion) - gammaln(n + 1)
-    share = rate / (rate + dispersion)
+    share = (_GRID / (_GRID + dispersion))[:, None]
     single = np.exp(ways + dispersion * np.log1p(-share) + n * np.log(share))
     return np.asarray(np.minimum(single.cumsum(axis=1), 1.0))
 
 
-def _gather(rates: Floats) -> Floats:
-    """Return weights (rows, grid) of rates (rows, paths); the mean rate stays what it is."""
-    place = np.maximum((np.log(np.maximum(rates, 1e-300)) - _LOWEST) / _STEP, 0.0)
-    low = place.astype(np.int64)
-    below, above = np.exp(_LOWEST + _STEP * low), np.exp(_LOWEST + _STEP * (low + 1))
-    upper = np.clip((rates - below) / (above - below), 0.0, 1.0)
-    width = int(low.max()) + 2
-    cells = np.arange(len(rates))[:, None] * width + low
+def _gather(rates: Floats) -> tuple[slice, Floats]:
+    """Return a part of the grid and the weight of each of its rates in each row of `rates`.
+
+    Between two of the grid's rates weight is shared so that the mean stays what it is.
+    """
+    low = np.clip((np.log(rates) - _LOWEST) // _STEP, 0, len(_GRID) - 2).astype(np.int64)
+    upper = (rates - _GRID[low]) / (_GRID[low + 1] - _GRID[low])
+    part = slice(int(low.min()), int(low.max()) + 2)
+    width = part.stop - part.start
+    cells = (np.arange(len(rates))[:, None] * width + low - part.start).ravel()
     size = len(rates) * width
-    weights = np.bincount(cells.ravel(), (1 - upper).ravel(), size)
-    weights += np.bincount(cells.ravel() + 1, upper.ravel(), size)
-    return weights.reshape(-1, width) / rates.shape[1]
+    here = np.bincount(cells, (1 - upper).ravel(), size)
+    there = np.bincount(cells + 1, upper.ravel(), size)
+    return part, (here + there).reshape(-1, width) / rates.shape[1]
 
 
 def _mixtures(
     retailer: Retailer, origin: int, rates: Floats, tables: _Tables, levels: Sequence[float]
 ) -> dict[str, Floats]:
     """Return each column of the frame, shape (series, leads)."""
-    series, _, horizon = rates.shape
-    flat = rates.transpose(0, 2, 1).reshape(series * horizon, -1)
+    series, paths, horizon = rates.shape
+    flat = rates.transpose(0, 2, 1).reshape(-1, paths)
     demand = retailer.demand.units[:, origin + 1 : origin + 1 + horizon].ravel()
-    ratios = np.array([item.critical_ratio for item in retailer.series.items])
-    own = np.repeat(ratios[retailer.series.item], horizon)
     item = np.repeat(retailer.series.item, horizon)
-    top = flat.max(axis=1)
     result = np.zeros((3 + len(levels), len(flat)))
     for number, what in enumerate(retailer.series.items):
-        largest = negative_binomial(np.array(_TAIL), top, np.array(what.dispersion))
-        size = np.ceil(np.log2(np.maximum(largest, demand) + 2)).astype(np.int64)
-        for bits in np.unique(size[item == number]):
-            rows = np.flatnonzero((item == number) & (size == bits))
-            weights = _gather(flat[rows])
-            chance = weights @ tables(what.dispersion, weights.shape[1], 2 ** int(bits))
-            result[:, rows] = _read(chance, demand[rows], [own[rows], *levels])
+        size = _columns(flat.max(axis=1), demand, what.dispersion)
+        ours = (item == number) & (flat[:, 0] > 0)  # a closed store has no distribution
+        for columns in np.unique(size[ours]):
+            rows = np.flatnonzero(ours & (size == columns))
+            part, weights = _gather(flat[rows])
+            chance = weights @ tables(what.dispersion, int(columns))[part]
+            result[:, rows] = _read(chance, demand[rows], [what.critical_ratio, *levels])
     names = ["below", "upto", "critical", *(f"p{100 * level:02.0f}" for level in levels)]
-    columns = {"demand": demand, "mean": flat.mean(axis=1), **dict(zip(names, result, strict=True))}
-    return {name: column.reshape(series, horizon) for name, column in columns.items()}
+    found = {"demand": demand, "mean": flat.mean(axis=1), **dict(zip(names, result, strict=True))}
+    return {name: column.reshape(series, horizon) for name, column in found.items()}
 
 
-def _read(chance: Floats, demand: Counts, levels: Sequence[Any]) -> Floats:
+def _columns(rate: Floats, demand: Counts, dispersion: float) -> Counts:
+    """Return how many counts a table needs, a power of two: nearly all of a gamma–Poisson."""
+    most = rate * gammaincinv(dispersion, _TAIL) / dispersion
+    needed = np.maximum(most + 4 * np.sqrt(most), demand) + 4
+    return np.asarray(2 ** np.ceil(np.log2(needed))).astype(np.int64)
+
+
+def _read(chance: Floats, demand: Counts, levels: Sequence[float]) -> Floats:
     """Return P(D < demand), P(D ≤ demand) and a quantile per level; `chance` is (rows, n)."""
     rows = np.arange(len(chance))
     below = np.where(demand > 0, chance[rows, np.maximum(demand - 1, 0)], 0.0)
-    quantiles = [
-        (chance < np.broadcast_to(level, len(chance))[:, None] - 1e-9).sum(axis=1)
-        for level in levels
-    ]
+    quantiles = [(chance < level - 1e-9).sum(axis=1) for level in levels]
     return np.stack([below, chance[rows, demand], *quantiles])
 
 

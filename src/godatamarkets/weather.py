@@ -6,6 +6,7 @@ z = Σ_{k=0..14} σ_k e_{t,k},  e_{t,k} revealed on issue day t − k,  z | issu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -170,9 +171,14 @@ def _amount(latent: Floats, wet: Floats, cities: Sequence[City]) -> Floats:
     rarity = np.log(wet) - np.log(ndtr(-latent))
     amount = np.zeros(np.shape(rarity))
     for row, city in enumerate(cities):
-        gamma = gammainccinv(city.rain_shape, np.exp(-_GRID))
-        amount[row] = 1 + city.rain_scale * np.interp(rarity[row], _GRID, gamma)
+        gamma = np.interp(rarity[row], _GRID, _gamma_at_grid(city.rain_shape))
+        amount[row] = 1 + city.rain_scale * gamma
     return np.where(rarity > 0, amount, 0.0)
+
+
+@cache
+def _gamma_at_grid(shape: float) -> Floats:
+    return np.asarray(gammainccinv(shape, np.exp(-_GRID)))
 
 
 def _issue_rain(
