@@ -122,8 +122,13 @@ def monitor(settings: Settings) -> dict[str, Any]:
         limits = settings.monitoring.drift_threshold, settings.gate.max_bias
         alarms = monitoring.alarms(live, drifts, *limits)
         ledger.record_alarms([alarm | {"origin": today} for alarm in alarms])
-    summary = {"origin": f"{today:%Y-%m-%d}", "live": live, "drift": drifts, "alarms": alarms}
-    summary["drift_threshold"] = settings.monitoring.drift_threshold
+    summary = {
+        "origin": f"{today:%Y-%m-%d}",
+        "live": live,
+        "drift": drifts,
+        "drift_threshold": settings.monitoring.drift_threshold,
+        "alarms": alarms,
+    }
     write_json(settings.build / "monitoring.json", summary)
     page = report.write_monitoring(summary, scored, settings.build / "report.html")
     wape = f"WAPE {live['overall']['wape']:.3f}" if live["overall"] else "nothing matured yet"
