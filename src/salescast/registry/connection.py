@@ -2,6 +2,7 @@
 
 import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,8 +53,13 @@ def outages(uri: str) -> Iterator[None]:
         if parts.password:
             why = why.replace(parts.password, "***")
         raise StoreUnavailableError(
-            f"the registry ({where}) does not do what was asked: {why[:300]}"
+            f"the registry ({where}) does not do what was asked; check stores.mlflow_uri or try "
+            f"again later: {_brief(why)}"
         ) from error
+
+
+def _brief(text: str, most: int = 150) -> str:
+    return text if len(text) <= 2 * most else f"{text[:most]} … {text[-most:]}"
 
 
 @contextmanager
@@ -96,11 +102,14 @@ def write_folder(
     from mlflow.pyfunc import save_model
 
     wanted = str(requirements) if isinstance(requirements, Path) else list(requirements)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer")  # meant so
+        signature = infer_signature(*examples)
     save_model(
         folder,
         loader_module="salescast.registry.payload",
         data_path=str(payload),
-        signature=infer_signature(*examples),
+        signature=signature,
         input_example=examples[0],
         pip_requirements=wanted,
         mlflow_model=Model(

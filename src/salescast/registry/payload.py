@@ -76,6 +76,8 @@ class _Served:
     def predict(self, rows: pd.DataFrame, _: Any = None) -> pd.DataFrame:
         from salescast.model import predict
 
+        moments = rows.select_dtypes("datetime").columns
+        rows = rows.astype(dict.fromkeys(moments, "datetime64[us]"))  # MLflow makes them [ns]
         return predict(self.model, rows, self.contract["quantiles"], self.contract["critical"])
 
 
