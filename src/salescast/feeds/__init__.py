@@ -94,7 +94,7 @@ def _with_open_meteo(section: settings.Feed, root: Path) -> Feed:
     def deliver(since: pd.Timestamp | None, until: pd.Timestamp) -> dict[str, pd.DataFrame]:
         tables = retail(since, until)
         places = stores(None, until)["stores"]
-        begin = since if since is not None else tables["sales"]["date"].min() - _WARM_UP
+        begin = since if since is not None else min([*tables["sales"]["date"], until]) - _WARM_UP
         return tables | open_meteo.fetch(service, places, begin, until)
 
     return deliver
