@@ -1,0 +1,111 @@
+"""What holds for every request: an id, a size limit, safe headers, a log line, no bare 500."""
+
+import json
+import logging
+import re
+import time
+import uuid
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import STATUSES, problem
+
+MAX_BODY_BYTES = 512 * 1024  # a thousand series with the longest ids fit
+MAX_DRAINED_BYTES = 16 * MAX_BODY_BYTES
+SAFE_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+log = logging.getLogger("salescast.api")
+
+
+class Guard:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request; anything but HTTP passes untouched."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        answer = _Answer(send, given if SAFE_ID.fullmatch(given) else uuid.uuid4().hex)
+        started = time.perf_counter()
+        try:
+            await self._app(scope, _limited(receive, _declared(headers)), answer.send)
+        except Exception:
+            log.exception("request %s failed", answer.request_id)
+            if answer.status:  # too late for another answer; the server closes the connection
+                raise
+            await problem(500, STATUSES[500], slug="internal-error")(scope, receive, answer.send)
+        finally:
+            _log(scope, answer, time.perf_counter() - started)
+
+
+class _Answer:
+    """Adds the headers and remembers the status."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send, self.request_id, self.status = send, request_id, 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-ID"] = self.request_id
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+
+def _declared(headers: Headers) -> int:
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() and len(length) < 20 else 0
+
+
+def _limited(receive: Receive, declared: int) -> Receive:
+    """Return `receive` that raises 413 once more has come, or is declared, than is allowed."""
+    total = 0
+
+    async def limited() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if max(total, declared) > MAX_BODY_BYTES:
+            await _drain(receive, message)
+            raise HTTPException(413)
+        return message
+
+    return limited
+
+
+async def _drain(receive: Receive, message: Message) -> None:
+    # A sender that is still writing when the connection closes would not see the answer.
+    discarded = 0
+    while message.get("more_body") and discarded < MAX_DRAINED_BYTES:
+        message = await receive()
+        discarded += len(message.get("body", b""))
+
+
+def _log(scope: Scope, answer: _Answer, seconds: float) -> None:
+    # Probes come every second and would drown the rest.
+    level = logging.DEBUG if scope["path"].startswith("/healthz") else logging.INFO
+    if log.isEnabledFor(level):
+        line: dict[str, Any] = {
+            "request_id": answer.request_id,
+            "method": scope["method"][:20],
+            "path": scope["path"][:200],
+            "status": answer.status,
+            "ms": round(1000 * seconds, 2),
+        }
+        log.log(level, json.dumps(line))

@@ -1,0 +1,39 @@
+"""The OpenAPI document, with problems where FastAPI would have its own errors."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+
+from api.problems import MEDIA_TYPE, STATUSES
+from api.schemas import Complaint, Problem
+
+_SCHEMA = {"$ref": "#/components/schemas/Problem"}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return a route's `responses`: each of these statuses is a problem."""
+    return {
+        status: {
+            "description": STATUSES.get(status, HTTPStatus(status).phrase),
+            "content": {MEDIA_TYPE: {"schema": _SCHEMA}},
+        }
+        for status in statuses
+    }
+
+
+def document(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """Return `app.openapi` with the schema that the problems refer to."""
+    original = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        found = original()
+        schemas = found["components"]["schemas"]
+        for model in (Problem, Complaint):
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schema.pop("$defs", None)
+            schemas.setdefault(model.__name__, schema)
+        return found
+
+    return openapi
