@@ -7,6 +7,7 @@ import re
 import pytest
 
 from api import problems, reference
+from api.guard import MAX_BODY_BYTES
 from api.main import create_app
 from api.schemas import Problem
 from salescast import errors
@@ -125,3 +126,13 @@ def test_examples_are_valid():
         if issubclass(model, BaseModel) and model is not BaseModel:
             for example in (model.model_config.get("json_schema_extra") or {}).get("examples", []):
                 model.model_validate(example)
+
+
+def test_the_written_reference_names_each_operation_status_and_limit(document):
+    """docs/reference/api.md cannot fall behind."""
+    text = (ROOT / "docs/reference/api.md").read_text("utf-8")
+    named = {f"{m.lower()} {p}" for m, p in re.findall(r"^\| `([A-Z]+) (\S+)` \|", text, re.M)}
+    statuses = {int(found) for found in re.findall(r"^\| (\d{3}) \|", text, re.M)}
+    assert named == set(operations(document))
+    assert statuses == {503, *problems.STATUSES}
+    assert f"{MAX_BODY_BYTES // 1024} KiB" in text
