@@ -159,8 +159,8 @@ _HISTORY = (
         "check the currency unit of the export and deliver again",
     ),
     Rule(
-        "sales_fit_their_weekday", "sales", "sales_by_place", "misfit", "reject", None, 1.67,
-        "squared error of 14 days' sales against weekday and rain of their own day ÷ of a "
+        "sales_fit_their_weekday", "sales", "sales_by_place", "misfit", "reject", None, 1.2,
+        "error of 28 days' sales against weekday and rain of their own day ÷ of a "
         "neighbouring day",
         "the day's labels are shifted: correct the dates and deliver again",
     ),

@@ -7,7 +7,7 @@ from salescast.panel import Floats, day_numbers
 from salescast.quality.scope import Matrices, Scope
 
 WEEKS = 26  # of the same weekday, to know how many rows are usual
-WINDOW, LEAST = 14, 8  # days of sales whose labels are examined; fewer with sales say nothing
+WINDOW, LEAST = 28, 20  # days of sales whose labels are examined; fewer with sales say nothing
 
 
 def sales_by_day(scope: Scope, prices: pd.Series) -> pd.DataFrame:
@@ -55,13 +55,18 @@ def _fewest(counts: Floats, day: int) -> float:
 
 
 def sales_by_place(scope: Scope) -> pd.DataFrame:
-    """Return per place and fresh day how badly the last 14 days fit their own labels."""
-    places, units, rain = _place_days(scope)
-    fresh = scope.fresh_days("sales")
-    if scope.sales is None or not len(fresh) or units.shape[1] < 8 * 7:
+    """Return per place and fresh day how badly the last 28 days fit their own labels."""
+    sales, fresh = scope.sales, scope.fresh_days("sales")
+    if sales is None or not len(fresh) or len(sales.days) < 8 * 7:
         return pd.DataFrame(columns=["location_id", "date", "misfit"])
-    weekday = (scope.sales.days + 3) % 7  # 1970-01-01 was a Thursday
-    scores = misfit(units, rain, weekday)[:, fresh - scope.sales.first]
+    where = scope.stores.drop_duplicates("store_id", keep="last").set_index("store_id")
+    place = where["location_id"].reindex(sales.entities["store_id"]).to_numpy(object)
+    places = [name for name in pd.unique(place) if isinstance(name, str)]
+    weekday = (sales.days + 3) % 7  # 1970-01-01 was a Thursday
+    excess = [_excess(sales, place == name, weekday) for name in places]
+    if not excess:
+        return pd.DataFrame(columns=["location_id", "date", "misfit"])
+    scores = misfit(np.stack(excess), _rain(scope, places), weekday)[:, fresh - sales.first]
     return pd.DataFrame(
         {
             "location_id": np.repeat(places, len(fresh)),
@@ -71,66 +76,61 @@ def sales_by_place(scope: Scope) -> pd.DataFrame:
     )
 
 
-def _place_days(scope: Scope) -> tuple[list[str], Floats, Floats]:
-    """Return the places, and per place and day the units sold (NaN: none) and the rain."""
+def _excess(sales: Matrices, ours: np.ndarray, weekday: np.ndarray) -> Floats:
+    """Return the log of a place's daily units against the level of the series that had stock.
+
+    The level is the mean of 29 days. NaN on days without a row, but zero sales on a weekday
+    that is usually closed: what is sold there after all is dated wrongly.
+    """
+    units = np.maximum(sales.values["units"][ours], 0)
+    closed = np.isnan(units).all(axis=0)
+    shut = np.array([closed[weekday == day].mean() > 0.5 for day in range(7)])[weekday]
+    level = pd.DataFrame(np.where(shut, np.nan, units).T)
+    level = level.rolling(29, center=True, min_periods=7).mean().to_numpy().T
+    told = ~np.isnan(units) & ~np.isnan(level) & (sales.values["sold_out"][ours] != 1)
+    sold, usual = (np.where(told, part, 0.0).sum(axis=0) for part in (units, level))
+    everything = np.nan_to_num(level).sum(axis=0)
+    excess = np.log((sold + 1) / (usual + 1))
+    return np.where(closed, np.where(shut, -np.log(everything + 1), np.nan), excess)
+
+
+def _rain(scope: Scope, places: list[str]) -> Floats:
     sales, observed = scope.sales, scope.observed
-    if sales is None:
-        return [], np.zeros((0, 0)), np.zeros((0, 0))
-    where = scope.stores.drop_duplicates("store_id", keep="last").set_index("store_id")
-    place = sales.entities["store_id"].map(where["location_id"]).to_numpy(object)
-    places = [p for p in pd.unique(place) if isinstance(p, str)]
-    sold = sales.values["units"]
-    units = np.stack([_total(sold[place == p]) for p in places] or [sold[:0, :].sum(axis=0)])
-    rain = np.full(units.shape, np.nan)
+    assert sales is not None
+    rain = np.full((len(places), len(sales.days)), np.nan)
     if observed is not None:
-        gauges = observed.entities["location_id"].to_list()
         days = sales.days - observed.first
         seen = (days >= 0) & (days < len(observed.days))
-        for row, name in enumerate(places):
-            if name in gauges:
-                rain[row, seen] = observed.values["precip_mm"][gauges.index(name), days[seen]]
-    return places, units, rain
+        gauge = pd.Index(observed.entities["location_id"]).get_indexer(places)
+        rows = np.flatnonzero(gauge >= 0)
+        rain[np.ix_(rows, seen)] = observed.values["precip_mm"][np.ix_(gauge[rows], days[seen])]
+    return rain
 
 
-def _total(units: Floats) -> Floats:
-    told = ~np.isnan(units)
-    return np.where(told.any(axis=0), np.where(told, units, 0).sum(axis=0), np.nan)
+def misfit(excess: Floats, rain: Floats, weekday: np.ndarray) -> Floats:
+    """Return per place and day: error of 28 days under their own labels ÷ a neighbour's.
 
-
-def misfit(units: Floats, rain: Floats, weekday: np.ndarray) -> Floats:
-    """Return per place and day: error of 14 days under their own labels ÷ a neighbour's.
-
-    Log sales less their level are explained by weekday and rain; then each day is compared with
-    what was to be expected of it, of the day before and of the day after. Above 1 the
+    Log sales above their level are explained by weekday and rain; then each day is compared
+    with what was to be expected of it, of the day before and of the day after. Above 1 the
     neighbouring day explains the sales better than their own. Arrays are (places, days).
     """
-    excess = _excess(units, weekday)
     usual = _by_weekday(excess, weekday)
-    wet = np.stack([rain > 0, np.log1p(np.maximum(rain, 0))], axis=-1)
-    wet = np.where(np.isnan(rain)[..., None], 0.0, wet)
-    wet = wet - wet.mean(axis=1, keepdims=True)
+    wet = np.nan_to_num(np.stack([rain > 0, np.log1p(np.maximum(rain, 0))], axis=-1))
+    wet -= wet.mean(axis=1, keepdims=True)
     known = ~np.isnan(excess - usual)
     effect, *_ = np.linalg.lstsq(wet[known], (excess - usual)[known], rcond=None)
     expected = usual + wet @ effect
-    own, before, after = (
-        np.minimum((excess - shifted) ** 2, 2.25)  # one strange day must not decide
-        for shifted in (expected, _shifted(expected, 1), _shifted(expected, -1))
-    )
-    valid = ~np.isnan(own + before + after)
+    errors = np.abs(excess - np.stack([expected, *_neighbours(expected)]))
+    valid = ~np.isnan(errors).any(axis=0)
+    own, before, after = _rolling(np.where(valid, errors, 0.0))
     enough = _rolling(valid.astype(np.float64)) >= LEAST
-    errors = [_rolling(np.where(valid, error, 0.0)) for error in (own, before, after)]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(enough, errors[0] / np.minimum(errors[1], errors[2]), np.nan)
+        return np.where(enough, own / np.minimum(before, after), np.nan)
 
 
-def _excess(units: Floats, weekday: np.ndarray) -> Floats:
-    """Log sales less the median of 29 days; a weekday that is usually closed counts as zero."""
-    sold = np.log1p(np.maximum(units, 0))
-    shut = np.stack([np.isnan(units[:, weekday == d]).mean(axis=1) > 0.5 for d in range(7)], axis=1)
-    shut = shut[:, weekday]
-    trading = pd.DataFrame(np.where(shut, np.nan, sold).T)
-    level = trading.rolling(29, center=True, min_periods=7).median().to_numpy().T
-    return np.where(np.isnan(sold) & shut, 0.0, sold) - level
+def _neighbours(expected: Floats) -> tuple[Floats, Floats]:
+    edge = np.full((len(expected), 1), np.nan)
+    return np.hstack([edge, expected[:, :-1]]), np.hstack([expected[:, 1:], edge])
 
 
 def _by_weekday(values: Floats, weekday: np.ndarray) -> Floats:
@@ -140,19 +140,10 @@ def _by_weekday(values: Floats, weekday: np.ndarray) -> Floats:
     return medians[:, weekday]
 
 
-def _shifted(values: Floats, days: int) -> Floats:
-    shifted = np.roll(values, days, axis=1)
-    shifted[:, :days] = np.nan if days > 0 else shifted[:, :days]
-    if days < 0:
-        shifted[:, days:] = np.nan
-    return shifted
-
-
 def _rolling(values: Floats) -> Floats:
-    """Sum of the last 14 days, fewer at the beginning."""
-    total = np.cumsum(values, axis=1)
-    total[:, WINDOW:] = total[:, WINDOW:] - total[:, :-WINDOW].copy()
-    return total
+    """Sum of the last 28 days along the last axis, fewer at the beginning."""
+    total = np.cumsum(values, axis=-1)
+    return np.concatenate([total[..., :WINDOW], total[..., WINDOW:] - total[..., :-WINDOW]], -1)
 
 
 def series(scope: Scope) -> pd.DataFrame:
