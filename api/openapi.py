@@ -1,7 +1,6 @@
 """The OpenAPI document, with problems where FastAPI would have its own errors."""
 
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -9,6 +8,10 @@ from fastapi import FastAPI
 from api.problems import MEDIA_TYPE, STATUSES
 from api.schemas import Complaint, Problem
 
+_MEANINGS = STATUSES | {
+    404: "No such series; GET /v1/series lists those there are.",
+    503: "Not ready; the header Retry-After says when to come back.",
+}
 _SCHEMA = {"$ref": "#/components/schemas/Problem"}
 
 
@@ -16,7 +19,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return a route's `responses`: each of these statuses is a problem."""
     return {
         status: {
-            "description": STATUSES.get(status, HTTPStatus(status).phrase),
+            "description": _MEANINGS[status],
             "content": {MEDIA_TYPE: {"schema": _SCHEMA}},
         }
         for status in statuses

@@ -80,7 +80,7 @@ KINDS: Mapping[type[SalescastError], Kind] = {
 
 INVALID = "invalid-request"
 
-STATUSES: Mapping[int, str] = {
+STATUSES: dict[int, str] = {
     400: "The body is not valid JSON.",
     404: "There is nothing at this address; /docs lists what there is.",
     405: "The method is not allowed here; the header Allow lists those that are.",

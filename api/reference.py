@@ -14,7 +14,9 @@ STYLE = """
 body { max-width: 60rem; margin: 0 auto; padding: 1rem; }
 h2 { margin-top: 3rem; border-top: 1px solid #8886; padding-top: 1rem; }
 code, pre { font: 14px/1.45 ui-monospace, monospace; }
-pre { overflow-x: auto; padding: .75rem; background: #8881; border-radius: 6px; }
+h2 code { font-size: 1.2rem; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+pre { padding: .75rem; background: #8881; border-radius: 6px; }
 table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0; }
 tr { border-bottom: 1px solid #8883; }
