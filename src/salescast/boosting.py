@@ -46,8 +46,8 @@ def fit(rows: pd.DataFrame, params: Mapping[str, Any], seed: int) -> Boosted:
         early_stopping=False,  # "auto" would split at random, across time
         random_state=seed,
     )
-    ids = (tuple(sorted(rows[name].unique())) for name in STATIC)
-    boosted = Boosted(trees, *ids, numbers)
+    stores, items = (tuple(sorted(rows[name].unique())) for name in STATIC)
+    boosted = Boosted(trees, stores, items, numbers)
     level = rows["level"].to_numpy()
     trees.fit(_matrix(boosted, rows), rows["units"].to_numpy() / level, sample_weight=level)
     return boosted
@@ -56,7 +56,8 @@ def fit(rows: pd.DataFrame, params: Mapping[str, Any], seed: int) -> Boosted:
 def mean(boosted: Boosted, rows: pd.DataFrame) -> Floats:
     """Return the expected demand of each row, units, shape (n,)."""
     rate: Floats = boosted.trees.predict(_matrix(boosted, rows))
-    return rate * rows["level"].to_numpy()
+    mean: Floats = rate * rows["level"].to_numpy()
+    return mean
 
 
 def _matrix(boosted: Boosted, rows: pd.DataFrame) -> Floats:

@@ -87,8 +87,10 @@ def _amounts(part: pd.DataFrame) -> tuple[float, float]:
 
 
 def _gamma_shape(fell: Floats, expected: Floats) -> float:
-    spread = np.mean((fell / np.maximum(expected, MIN_EXCESS) - 1.0) ** 2)
-    return float(np.clip(1.0 / max(spread, 1e-6), 0.3, 20.0))
+    """Return the shape by maximum likelihood, in Minka's (2002) closed approximation."""
+    share = (fell + 0.05) / np.maximum(expected, MIN_EXCESS)  # rain is rounded to 0.1 mm
+    s = max(float(np.log(share.mean()) - np.log(share).mean()), 1e-3)
+    return float(np.clip((3.0 - s + np.sqrt((s - 3.0) ** 2 + 24.0 * s)) / (12.0 * s), 0.3, 20.0))
 
 
 def _slope(part: pd.DataFrame) -> float:

@@ -45,7 +45,7 @@ TERMS = tuple(SPREAD)
 SERIES_SPREAD = 0.3  # of a series' own level beyond its store's and its item's
 CHAIN_SPREAD = 10.0
 SATURATION_MM = 15.0  # beyond that more rain sells no more umbrellas
-ROUNDS, STEPS = 3, 4  # of imputing what was sold out, of Newton within each
+STEPS, ROUNDS = 8, 5  # of Newton without the days sold out, then with them imputed
 MAX_LOG = 12.0  # 160,000 units a day: keeps a wild coefficient from overflowing
 
 
@@ -136,8 +136,8 @@ def _code(known: tuple[str, ...], ids: pd.Series) -> Ints:
 def fit(happened: pd.DataFrame) -> Response:
     """Fit the response to what happened (`features.past`), sold-out days un-censored.
 
-    Newton steps on the penalised quasi-likelihood with variance m + m² ÷ k, between them k by
-    moments and E[demand | demand ≥ sold] for the days sold out.
+    Fisher scoring on the penalised quasi-likelihood with variance m + m² ÷ k, between steps k
+    by moments and E[demand | demand ≥ sold] for the days sold out.
     """
     stores, store = np.unique(happened["store_id"].to_numpy(str), return_inverse=True)
     items, item = np.unique(happened["item_id"].to_numpy(str), return_inverse=True)
@@ -145,13 +145,14 @@ def fit(happened: pd.DataFrame) -> Response:
     x = terms(happened, cutoff, happened["wet"].to_numpy(), happened["rain_mm"].to_numpy())
     sold, censored = happened["units"].to_numpy(float), happened["sold_out"].to_numpy(bool)
     pool = _Pool.of(x, store, item)
+    # Days sold out come in only once the rest has settled: imputing from a wild start would stay.
     theta, y, k = pool.start(sold), sold, np.full(len(items), 5.0)
-    for _ in range(ROUNDS):
-        for _ in range(STEPS):
-            theta = pool.newton(theta, y, k[item])
+    for step in range(STEPS + ROUNDS):
+        theta = pool.newton(theta, y, k[item], ~censored if step < STEPS else np.ones(len(y)))
         mean = pool.mean(theta)
-        y = np.where(censored, uncensored(sold, mean, k[item]), sold)
-        k = dispersion(sold[~censored], mean[~censored], item[~censored], len(items))
+        if step >= STEPS - 1:
+            k = dispersion(sold[~censored], mean[~censored], item[~censored], len(items))
+            y = np.where(censored, uncensored(sold, mean, k[item]), sold)
     chain, own_store, own_item, own_series = pool.split(theta)
     return Response(
         tuple(stores),
@@ -223,10 +224,10 @@ class _Pool:
             eta[a:b] = self.x[a:b] @ (chain + store[s] + item[i]) + series[s, i]
         return np.exp(np.clip(eta, -MAX_LOG, MAX_LOG))
 
-    def newton(self, theta: Floats, y: Floats, k: Floats) -> Floats:
-        """Return the coefficients after one Fisher-scoring step."""
+    def newton(self, theta: Floats, y: Floats, k: Floats, counted: Floats) -> Floats:
+        """Return the coefficients after one Fisher-scoring step; `counted` weighs the days."""
         mean = self.mean(theta)
-        weight = mean / (1.0 + mean / k)
+        weight = counted * mean / (1.0 + mean / k)
         score = weight * (y - mean) / mean
         size, width = len(theta), len(TERMS)
         hessian, gradient = np.diag(self.penalty), -self.penalty * theta
@@ -289,7 +290,7 @@ def dispersion(y: Floats, mean: Floats, group: Ints, groups: int) -> Floats:
 
 
 RECENT_DAYS = 56
-DRIFT: Mapping[str, float] = {"chain": 0.1, "store": 0.05, "item": 0.05, "series": 0.05}
+DRIFT: Mapping[str, float] = {"chain": 0.06, "store": 0.03, "item": 0.03, "series": 0.03}
 
 
 def _recent(pool: _Pool, y: Floats, mean: Floats, k: Floats) -> Floats:

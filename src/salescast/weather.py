@@ -50,10 +50,13 @@ def climate(precip_mm: Floats, temp_c: Floats, days: Floats, target: Floats) -> 
     """Fit one annual harmonic to the known days of each location and read it at `target`.
 
     `precip_mm`, `temp_c`: (locations, len(days)), NaN where unknown. With less than a year known
-    the plain mean stands in; with nothing known, no rain and NaN temperature.
+    the plain mean of rain stands in, but the normal temperature is NaN: a mean over half a year
+    would take the season for an anomaly. With nothing known, no rain.
     """
     wet = np.where(np.isnan(precip_mm), np.nan, precip_mm >= WET_MM)
     seen, asked = _harmonics(days), _harmonics(target)
+    short = (~np.isnan(temp_c)).sum(axis=1) < FULL_YEAR
+    temp_c = np.where(short[:, None], np.nan, temp_c)
     return Climate(
         np.clip(np.nan_to_num(_read(wet, seen, asked)), 0.0, 1.0),
         np.maximum(np.nan_to_num(_read(precip_mm, seen, asked)), 0.0),

@@ -90,8 +90,8 @@ def rehearsal(settings: Settings) -> tuple[date, date]:
         start = start if stored["sales"].empty else last_day(stored).date()
         return start, (pd.Timestamp(start) + horizon).date()
     now = close_of(datetime.now(UTC).date())
-    end = last_day(open_feed(settings.feed, settings.root)(None, now))
-    return (end - horizon).date(), end.date()
+    end: date = last_day(open_feed(settings.feed, settings.root)(None, now)).date()
+    return end - horizon.to_pytimedelta(), end
 
 
 def version(settings: Settings) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from salescast import features as feature
-from salescast import registry, schema, store
+from salescast import registry, report, schema, store
 from salescast.backtest import (
     CHALLENGER,
     SEGMENTS,
@@ -98,6 +98,7 @@ def backtest(settings: Settings) -> dict[str, Any]:
     write_json(settings.build / "scorecard.json", card)
     write_json(settings.build / "metrics.json", card["models"][CHALLENGER]["overall"])
     _write_plots(settings, card)
+    report.write_scorecard(card, settings.build / "scorecard.html", settings.product.currency)
     ours = card["models"][CHALLENGER]["overall"]
     return {
         "scorecard": card,

@@ -111,9 +111,9 @@ def monitor(settings: Settings) -> dict[str, Any]:
     tables = store.read_all(settings.data)
     today = last_day(tables)
     costs = unit_costs(schema.latest("items", tables["items"]))
-    since = today - pd.Timedelta(days=settings.monitoring.live_days)
+    since = today - pd.Timedelta(days=settings.monitoring.live_days - 1)
     with Ledger(settings.ledger_url) as ledger:
-        ledger.record_outcomes(tables["sales"][tables["sales"]["date"] > since])
+        ledger.record_outcomes(tables["sales"][tables["sales"]["date"] >= since])
         served = ledger.forecasts(since=since, until=today)
         came = ledger.outcomes(since=since, until=today)
         scored = backtest.outcomes(served.assign(model="live"), _wanted(tables, came), costs)

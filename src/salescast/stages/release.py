@@ -20,7 +20,7 @@ from salescast.stages.files import present, read_frame, read_json, write_json
 from salescast.stages.learn import recipe, scored
 
 REQUIREMENTS = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
-ARTIFACTS = ("scorecard.json", "predictions.parquet", "quality.json", "plots")
+ARTIFACTS = ("scorecard.json", "scorecard.html", "predictions.parquet", "quality.json", "plots")
 
 
 def open_registry(settings: Settings) -> Registry:

@@ -98,7 +98,7 @@ def init_workspace(root: Path, source: Path) -> None:
     (draft / ".dvc").mkdir(parents=True)
     (draft / ".dvc" / "config").write_text(_DVC_CONFIG, encoding="utf-8")
     (draft / ".dvcignore").write_text("/build/\n/remote/\n", encoding="utf-8")
-    for name in ("config.toml", "data.dvc", "dvc.yaml"):
+    for name in ("config.toml", "data.dvc"):
         if (source / name).exists():
             shutil.copyfile(source / name, draft / name)
     if (source / "data").is_dir():
