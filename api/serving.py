@@ -13,6 +13,7 @@ from salescast.forecasts import issue
 from salescast.ledger import Ledger
 from salescast.model import from_payload
 from salescast.registry import Registry, Version
+from salescast.schema import last_day
 from salescast.settings import Settings
 
 REFRESH_SECONDS = 5.0
@@ -84,7 +85,7 @@ def load(
     payload, tables = registry.model(champion), store.read_all(settings.data)
     if store.data_version(settings.data) != data_version:
         raise StoreUnavailableError("the data changed while they were read; trying again")
-    contract, origin = payload["contract"], answers.last_day(tables)
+    contract, origin = payload["contract"], last_day(tables)
     rows = features.build(tables, [origin], contract["horizon"], contract["weather"])
     model, versions = from_payload(payload["model"]), (number, data_version)
     made = issue(model, rows, contract["quantiles"], contract["critical"], versions)

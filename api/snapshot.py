@@ -11,12 +11,10 @@ from typing import Any
 import pandas as pd
 
 from salescast import schema
-from salescast.errors import DataQualityError
 from salescast.forecasts import SERIES
 from salescast.model import label
-from salescast.schema import TABLES, Tables
+from salescast.schema import Tables
 
-DAILY = ("sales", "weather_observed", "weather_forecast")
 Key = tuple[str, str]
 
 
@@ -42,17 +40,6 @@ class Snapshot:
     levels: Mapping[float, str]
     horizon: int
     forecasts: Mapping[Key, Forecast]
-
-
-def last_day(tables: Tables) -> pd.Timestamp:
-    """Return the latest origin: the last day on which something daily became known.
-
-    Raises DataQualityError where no data are stored.
-    """
-    known = [tables[name][TABLES[name].known].max() for name in DAILY if len(tables[name])]
-    if not known:
-        raise DataQualityError("no data are stored; run `salescast ingest` first")
-    return max(known).normalize()
 
 
 def take(

@@ -121,12 +121,14 @@ def believe(calibration: Calibration, rows: pd.DataFrame) -> Believed:
     issued = rows["issued_at"].notna().to_numpy()
     chances = []
     for position, name in enumerate(CHANCES):
-        said = rows[name].to_numpy(float)
+        said = np.nan_to_num(rows[name].to_numpy(float))  # the blind twin is told nothing
         a, b = calibration.lines[lead, position].T
         chances.append(np.where(issued, 1.0 / (1.0 + np.exp(-(a + b * _logit(said)))), said))
-    said = excess_mm(rows["rain_probability"].to_numpy(float), rows["rain_mm"].to_numpy(float))
+    chance, mm = (np.nan_to_num(rows[c].to_numpy(float)) for c in ("rain_probability", "rain_mm"))
+    said = excess_mm(chance, mm)
     shape = np.where(issued, calibration.shape[lead], calibration.normal_shape)[:, None]
     mean = (said * np.where(issued, calibration.ratio[lead], 1.0))[:, None]
-    mm = WET_MM + mean * gammaincinv(shape, np.array(AMOUNTS)) / shape
+    fell = WET_MM + mean * gammaincinv(shape, np.array(AMOUNTS)) / shape
     slope = np.where(issued, calibration.slope[lead], 1.0)
-    return Believed(*chances, mm, slope * rows["temp_anomaly"].to_numpy(float))
+    anomaly = np.nan_to_num(rows["temp_anomaly"].to_numpy(float))
+    return Believed(*chances, fell, slope * anomaly)

@@ -20,6 +20,7 @@ from salescast.features import KEYS
 Floats = NDArray[np.float64]
 
 BASELINES = ("seasonal_naive", "weekday_mean")
+WEATHER_CAME = ("wet", "rain_mm", "storm", "spell", "temp_anomaly")
 MIN_ROWS = 200  # fewer cannot tell a weekday from chance
 
 
@@ -67,6 +68,8 @@ def fit(
     until = f"{happened['date'].max():%Y-%m-%d}"
     if kind == "integrated":
         weather = calibration.fit(rows, happened, int(rows["lead_time"].max()))
+        if rows["rain_probability"].isna().all():  # the blind twin learns from no weather either
+            happened = happened.assign(**dict.fromkeys(WEATHER_CAME, 0.0))
         return Model(kind, Integrated(demand.fit(happened), weather), {}, until)
     parts = None if kind in BASELINES else boosting.fit(known, params, seed)
     model = Model(kind, parts, {}, until)

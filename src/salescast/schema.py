@@ -181,6 +181,26 @@ def as_of(tables: Tables, origin: Any) -> dict[str, pd.DataFrame]:
     return {name: known_by(name, rows, origin) for name, rows in tables.items()}
 
 
+DAILY = ("sales", "weather_observed", "weather_forecast")
+
+
+def last_known(tables: Tables) -> list[pd.Timestamp]:
+    """Return the last moment at which each daily table learned something."""
+    present = [name for name in DAILY if name in tables and len(tables[name])]
+    return [tables[name][TABLES[name].known].max() for name in present]
+
+
+def last_day(tables: Tables) -> pd.Timestamp:
+    """Return the latest origin: the last day on which something daily became known.
+
+    Raises DataQualityError where no data are stored.
+    """
+    known = last_known(tables)
+    if not known:
+        raise DataQualityError("no data are stored; run `salescast ingest` first")
+    return max(known).normalize()
+
+
 def empty(table: str) -> pd.DataFrame:
     """Return the table without rows, with the contract's dtypes."""
     columns = TABLES[table].columns

@@ -8,13 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.schemas import Forecasts
-from api.snapshot import answer, last_day, take
-from salescast.errors import DataQualityError
+from api.snapshot import answer, take
 from salescast.features import build, past
 from salescast.forecasts import issue
 from salescast.model import fit
-from salescast.schema import TABLES, empty
-from salescast.stages import data as batch
+from salescast.schema import empty
 from tests.builders import FIRST, make_tables
 
 ORIGIN = FIRST + pd.Timedelta(days=199)
@@ -118,15 +116,3 @@ def test_series_are_listed_by_key_with_names_and_places(snapshot):
     first = {"store_id": "s1", "item_id": "u1", "item_name": "umbrella", "location_id": "p1"}
     assert snapshot.series[0] == first
     assert len(snapshot.series) == 4
-
-
-def test_the_origin_is_the_batch_forecasts():
-    """The API may not import the stages, but must agree with them."""
-    tables = make_tables()
-    assert last_day(tables) == batch.last_day(tables)
-
-
-def test_without_data_there_is_no_origin():
-    """The message says what to do."""
-    with pytest.raises(DataQualityError, match="salescast ingest"):
-        last_day({name: empty(name) for name in TABLES})

@@ -10,11 +10,9 @@ import pandas as pd
 from salescast import quality, store
 from salescast.errors import DataQualityError
 from salescast.feeds import open_feed
-from salescast.schema import TABLES, Tables, close_of
+from salescast.schema import Tables, close_of, last_day, last_known
 from salescast.settings import Settings, read_settings
 from salescast.stages.files import write_json
-
-DAILY = ("sales", "weather_observed", "weather_forecast")
 
 
 def ingest(settings: Settings, until: date | None = None) -> dict[str, Any]:
@@ -49,13 +47,8 @@ def ingest(settings: Settings, until: date | None = None) -> dict[str, Any]:
 
 
 def _known_since(stored: Tables) -> pd.Timestamp | None:
-    known = _last_known(stored)
+    known = last_known(stored)
     return min(known) if known else None
-
-
-def _last_known(tables: Tables) -> list[pd.Timestamp]:
-    present = [name for name in DAILY if name in tables and len(tables[name])]
-    return [tables[name][TABLES[name].known].max() for name in present]
 
 
 def _next_day(settings: Settings, stored: Tables) -> date:
@@ -63,18 +56,8 @@ def _next_day(settings: Settings, stored: Tables) -> date:
         return datetime.now(UTC).date()
     if stored["sales"].empty:
         return settings.feed.godatamarkets.embedded_until
-    return (last_day(stored) + pd.Timedelta(days=1)).date()
-
-
-def last_day(tables: Tables) -> pd.Timestamp:
-    """Return the latest origin: the last day on which something daily became known.
-
-    Raises DataQualityError where no data are stored.
-    """
-    known = _last_known(tables)
-    if not known:
-        raise DataQualityError("no data are stored; run `salescast ingest` first")
-    return max(known).normalize()
+    day: date = (last_day(stored) + pd.Timedelta(days=1)).date()
+    return day
 
 
 def rehearsal(settings: Settings) -> tuple[date, date]:

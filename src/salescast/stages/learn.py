@@ -20,9 +20,8 @@ from salescast.demand import estimate
 from salescast.errors import NotEnoughHistoryError
 from salescast.model import as_payload, fit
 from salescast.orders import unit_costs
-from salescast.schema import Tables
+from salescast.schema import Tables, last_day
 from salescast.settings import Settings
-from salescast.stages.data import last_day
 from salescast.stages.files import read_frame, replace, write_frame, write_json
 
 

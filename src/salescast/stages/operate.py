@@ -6,8 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,8 +22,8 @@ from salescast.forecasts import issue
 from salescast.ledger import Ledger
 from salescast.model import from_payload
 from salescast.orders import unit_costs
+from salescast.schema import last_day
 from salescast.settings import CONFIG_VARIABLE, Settings
-from salescast.stages.data import last_day
 from salescast.stages.files import read_frame, write_frame, write_json
 from salescast.stages.release import open_registry
 
@@ -83,26 +84,26 @@ def _server(settings: Settings) -> Iterator[str]:
     command = [sys.executable, "-m", "uvicorn", "--factory", "api.main:create_app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
     environment = os.environ | {CONFIG_VARIABLE: str(settings.root / "config.toml")}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)  # noqa: S603
+    log = settings.build / "answer.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(command, env=environment, stderr=errors)  # noqa: S603
     try:
-        _wait(process, f"http://127.0.0.1:{port}")
+        _wait(process, f"http://127.0.0.1:{port}", log)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(timeout=10)
 
 
-def _wait(process: "subprocess.Popen[str]", url: str) -> None:
+def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            said = process.stderr.read() if process.stderr else ""
-            raise StoreUnavailableError(f"the API did not start: {said.strip()[-500:]}")
-        try:
+            raise StoreUnavailableError(f"the API did not start: {log.read_text().strip()[-500:]}")
+        with suppress(httpx.TransportError):
             if httpx.get(f"{url}/healthz/ready", timeout=2).status_code == httpx.codes.OK:
                 return
-        except httpx.TransportError:
-            time.sleep(0.1)
+        time.sleep(0.1)
     raise StoreUnavailableError(f"the API was not ready after {START_SECONDS} s")
 
 

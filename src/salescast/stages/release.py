@@ -33,7 +33,7 @@ def register(settings: Settings) -> dict[str, Any]:
     build = settings.build
     payload = read_model(present(build / "model.skops", "train"))
     rows = read_frame(build / "features.parquet", "features")
-    example = rows[rows["origin"] == rows["origin"].max()].head(5)
+    example = rows[rows["origin"] == rows["origin"].max()].head(5).astype({"lead_time": float})
     contract = payload["contract"]
     card = read_json(build / "scorecard.json", "backtest")["models"][CHALLENGER]
     candidate = Candidate(
