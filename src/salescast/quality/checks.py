@@ -27,7 +27,7 @@ def check_delivery(delivery: Tables, stored: Tables, until: pd.Timestamp) -> Ver
     conformed, broken = _conform(delivery)
     fresh = {name: unknown_rows(name, rows, stored.get(name)) for name, rows in conformed.items()}
     scope = Scope(fresh, stored, pd.Timestamp(until))
-    frames = _measure(scope)
+    frames = measure(scope)
     rules = _rules_of(frames)
     checks = [*broken, *_checks(frames, rules, suites.judge(frames, rules))]
     raw = {name: rows for name, rows in delivery.items() if name not in conformed}
@@ -41,7 +41,7 @@ def check_stored(tables: Tables, until: pd.Timestamp) -> Verdict:
     """
     conformed, broken = _conform(tables)
     scope = Scope(conformed, {}, pd.Timestamp(until))
-    frames = _measure(scope)
+    frames = measure(scope)
     rules = _rules_of(frames)
     passed, documents = suites.judge_with_docs(frames, rules)
     checks = [*broken, *_checks(frames, rules, passed), *_structure_checks(rules, passed)]
@@ -83,7 +83,8 @@ def _conformed(name: str, rows: pd.DataFrame) -> pd.DataFrame:
     return conform(name, rows, f"delivered {name}")
 
 
-def _measure(scope: Scope) -> Frames:
+def measure(scope: Scope) -> Frames:
+    """Return every frame that rules speak of: the fresh rows' tables, days, series and gauges."""
     frames = {name: measure_rows(name, scope) for name in TABLES if name in scope.fresh}
     if "sales" in frames:
         frames["sales_by_day"] = trade.sales_by_day(scope, frames["sales"]["price_vs_usual"])
@@ -108,11 +109,12 @@ def _checks(frames: Frames, rules: tuple[Rule, ...], passed: Mapping[str, bool])
 def _check(rule: Rule, frame: pd.DataFrame, passed: bool) -> Check:  # noqa: FBT001 - a result
     if passed:
         return Check(rule.name, rule.table, rule.severity, True, 0, "")
-    bad = frame[_outside(rule, frame)]
+    bad = frame[outside(rule, frame)]
     return Check(rule.name, rule.table, rule.severity, False, len(bad), _evidence(rule, bad))
 
 
-def _outside(rule: Rule, frame: pd.DataFrame) -> pd.Series:
+def outside(rule: Rule, frame: pd.DataFrame) -> pd.Series:
+    """Return which rows of `frame` break the rule; unknown values do not."""
     values = frame[rule.column].astype("float64")
     low = values < rule.minimum if rule.minimum is not None else values < float("-inf")
     high = values > rule.maximum if rule.maximum is not None else values > float("inf")
@@ -177,7 +179,7 @@ def _reasons(frame: pd.DataFrame, table: str, failed: set[str], blanket: str) ->
     reasons = pd.Series(blanket, index=frame.index, dtype="object")
     for rule in RULES:
         if rule.frame == table and rule.severity == "quarantine" and rule.name in failed:
-            bad = _outside(rule, frame)
+            bad = outside(rule, frame)
             why = frame.loc[bad, rule.column].map(
                 lambda value, rule=rule: f"{rule.name}: {rule.column} is {value:.6g}; "
             )

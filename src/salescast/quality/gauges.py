@@ -1,4 +1,4 @@
-"""Measures of the weather: is it possible here, in this season, and after what was issued?"""
+"""Measures of the weather: possible here, in this season, and after what was issued."""
 
 import numpy as np
 import pandas as pd
@@ -8,8 +8,9 @@ from salescast.quality.scope import Matrices, Scope
 from salescast.quality.trade import longest_pause
 
 SEASON = 30  # days around the day of the year
+PERSISTENCE = 0.7  # dry days follow dry days: a month's share of wet days overstates the surprise
 WET_DAYS, WET_SPAN = 8, 45  # the last wet days, no older than this
-ISSUED_SPAN, LEAST_ISSUED = 14, 10.0  # days of rain compared with the issues, and mm issued
+ISSUED_SPAN, LEAST_ISSUED = 21, 15.0  # days of rain compared with the issues, and mm issued
 
 
 def temp_vs_season(rows: pd.DataFrame, scope: Scope) -> Floats:
@@ -72,7 +73,7 @@ def gauge_days(scope: Scope) -> pd.DataFrame:
     rain, where = observed.values["precip_mm"], fresh - observed.first
     chance, issued = _issued(scope, observed)
     measures = (
-        _dry_surprise(rain, chance)[:, where],
+        _dry_surprise(rain, chance, _usual_chance(rain, observed.days))[:, where],
         _vs_issued(rain, issued)[:, where],
         _vs_season(rain, _season(observed.days), where),
     )
@@ -109,23 +110,33 @@ def _nearest(scope: Scope) -> pd.DataFrame:
     return pd.concat(parts).sort_values("issued_at", kind="stable")
 
 
-def _dry_surprise(rain: Floats, chance: Floats) -> Floats:
-    """Return −log of the issued chance that each day's dry run comes about.
+def _dry_surprise(rain: Floats, chance: Floats, usual: Floats) -> Floats:
+    """Return −log of the chance that each day's dry run comes about; arrays (places, days).
 
-    A chance counts as 0.95 at most: forecasts are wrong now and then. Days without an issue
-    count by their number, twelve for half as many again as the longest run before.
+    No issued chance counts as more than it proved worth when it was 90 % and above. Days without
+    an issue count by `usual`, the share of wet days.
     """
-    news = -np.log1p(-np.minimum(chance, 0.95))
-    surprise, run = np.zeros(rain.shape), np.zeros(len(rain))
-    total, longest = np.zeros(len(rain)), np.full(len(rain), 14.0)
+    sure = (chance >= 0.9) & ~np.isnan(rain)
+    wrong = np.mean(rain[sure] == 0) if sure.any() else 0.0
+    trusted = np.minimum(chance, 1 - max(0.05, wrong))
+    news = np.where(np.isnan(chance), -PERSISTENCE * np.log1p(-usual), -np.log1p(-trusted))
+    surprise, total = np.zeros(rain.shape), np.zeros(len(rain))
     for day in range(rain.shape[1]):
-        dry = rain[:, day] == 0
-        unissued = np.isnan(news[:, day])
-        longest = np.maximum(longest, np.where(dry, 0, run))  # of the runs that have ended
-        run, total = (run + 1) * dry, (total + np.where(unissued, 0, news[:, day])) * dry
-        alone = 12 * run / (1.5 * longest) if day >= 365 else np.zeros(len(rain))
-        surprise[:, day] = np.where(unissued, alone, total)
+        total = (total + news[:, day]) * (rain[:, day] == 0)
+        surprise[:, day] = total
     return surprise
+
+
+def _usual_chance(rain: Floats, days: np.ndarray) -> Floats:
+    """Return the share of wet days in the day's month at each place; 0 for less than a year."""
+    if rain.shape[1] < 365:
+        return np.zeros(rain.shape)
+    month = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12
+    wet = np.where(np.isnan(rain), np.nan, rain > 0)
+    shares = np.stack(
+        [pd.DataFrame(wet[:, month == m].T).mean().to_numpy() for m in range(12)], axis=1
+    )
+    return np.asarray(np.minimum(np.nan_to_num(shares), 0.95)[:, month])
 
 
 def _vs_issued(rain: Floats, issued: Floats) -> Floats:
@@ -136,7 +147,7 @@ def _vs_issued(rain: Floats, issued: Floats) -> Floats:
     )
     # Little rain on either side says little about the gauge.
     said = np.where(np.maximum(said, came / 3) >= LEAST_ISSUED, np.maximum(said, 1.0), np.nan)
-    return np.asarray(came / said)
+    return np.asarray(came / said, dtype=np.float64)
 
 
 def _vs_season(rain: Floats, season: np.ndarray, where: np.ndarray) -> Floats:
@@ -147,9 +158,11 @@ def _vs_season(rain: Floats, season: np.ndarray, where: np.ndarray) -> Floats:
             last = wet[: np.searchsorted(wet, day, side="right")][-WET_DAYS:]
             if len(last) == WET_DAYS and last[0] > day - WET_SPAN:
                 before = wet[wet < last[0]]
-                before = before[_near(season[before], season[day])]
+                near = before[_near(season[before], season[day])]
+                before = near if len(near) >= 40 else before
                 if len(before) >= 40:
-                    result[place, column] = mm[last].mean() / mm[before].mean()
+                    ratio = np.log(mm[last]).mean() - np.log(mm[before]).mean()
+                    result[place, column] = np.exp(ratio)
     return result
 
 
@@ -204,9 +217,9 @@ def _groups(cells: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _season(days: np.ndarray) -> np.ndarray:
-    return pd.DatetimeIndex(days.astype("datetime64[D]")).dayofyear.to_numpy()
+    return np.asarray(pd.DatetimeIndex(days.astype("datetime64[D]")).day_of_year)
 
 
 def _near(season: np.ndarray, day: int) -> np.ndarray:
     distance = np.abs(season - day)
-    return np.minimum(distance, 366 - distance) <= SEASON
+    return np.asarray(np.minimum(distance, 366 - distance) <= SEASON)

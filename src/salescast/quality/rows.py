@@ -124,7 +124,7 @@ def _price_vs_usual(rows: pd.DataFrame, scope: Scope) -> Floats:
     ratios = np.stack([rows["price"].to_numpy() / median.to_numpy(), _price_vs_list(rows, scope)])
     far = np.abs(np.log(np.where(ratios > 0, ratios, 1e-9)))
     nearest = np.argmin(np.where(np.isnan(far), np.inf, far), axis=0)
-    return np.take_along_axis(ratios, nearest[None], axis=0)[0]
+    return np.asarray(np.take_along_axis(ratios, nearest[None], axis=0)[0])
 
 
 def _price_vs_before(rows: pd.DataFrame, scope: Scope) -> Floats:
@@ -163,7 +163,7 @@ def _lateness(rows: pd.DataFrame, scope: Scope) -> Floats:
     late = (after - middle) / max(1.0, high - middle)
     if (late > 1.5).any():  # a correction may come at any time; only the first word can be late
         late[_corrects(rows, scope)] = np.nan
-    return late
+    return np.asarray(late)
 
 
 def _corrects(rows: pd.DataFrame, scope: Scope) -> np.ndarray:

@@ -31,10 +31,12 @@ class Rule:
     fix: str
 
 
+Limits = tuple[float | None, float | None]
+
+
 def _of_rows(
-    table: str, name: str, column: str, severity: Severity, limits: tuple[float | None, float | None],
-    says: tuple[str, str],
-) -> Rule:  # fmt: skip
+    table: str, name: str, column: str, severity: Severity, limits: Limits, says: tuple[str, str]
+) -> Rule:
     return Rule(f"{table}_{name}", table, table, column, severity, *limits, *says)
 
 
@@ -75,7 +77,7 @@ def _generated(table: Table) -> Iterator[Rule]:
     if name in HAPPENED:
         yield _of_rows(
             name, "known_after_the_day_began", "days_known_after", "quarantine", (0, None),
-            ("days from the date until recorded_at", "check the time zone and the order of columns"),
+            ("days from the date until recorded_at", "check time zone and order of columns"),
         )  # fmt: skip
 
 
@@ -95,7 +97,7 @@ def _references() -> Iterator[Rule]:
     for table in ("stores", "items", *SERIES):
         yield _of_rows(
             table, "ids_spelled_one_way", "other_spelling", "quarantine", (None, 0),
-            ("1 if an id differs from a known one only in case or blanks", "use the known spelling"),
+            ("1 if an id differs from a known one in case or blanks only", "use the known one"),
         )  # fmt: skip
 
 
@@ -177,17 +179,17 @@ _HISTORY = (
     Rule(
         "weather_observed_gauge_not_stuck", "weather_observed", "gauge_days", "dry_surprise",
         "warn", None, 12,
-        "surprise of the dry run: −Σ log(1 − issued chance of rain), or run ÷ longest run × 12",
+        "surprise of the dry run: −Σ log(1 − chance of rain as issued, or usual there)",
         "inspect the gauge; deliver corrected rain with a later recorded_at",
     ),
     Rule(
         "weather_observed_rain_agrees_with_issues", "weather_observed", "gauge_days",
-        "rain_vs_issued", "warn", 0.2, 5, "rain of 14 days ÷ what was issued for them",
+        "rain_vs_issued", "warn", 0.1, 10, "rain of 21 days ÷ what was issued for them",
         "check the gauge's unit (mm, not inches) and deliver corrections",
     ),
     Rule(
         "weather_observed_rain_amounts_usual", "weather_observed", "gauge_days", "rain_vs_season",
-        "warn", 0.2, 5, "mean of the last 8 wet days ÷ the season's mean wet day at that place",
+        "warn", 0.15, 10, "geometric mean of the last 8 wet days ÷ that of the season's there",
         "check the gauge's unit (mm, not inches) and deliver corrections",
     ),
     Rule(

@@ -7,6 +7,7 @@ from salescast.panel import Floats, day_numbers
 from salescast.quality.scope import Matrices, Scope
 
 WEEKS = 26  # of the same weekday, to know how many rows are usual
+LEAST_PRICES = 6  # rows of a day, to speak of most of them
 WINDOW, LEAST = 28, 20  # days of sales whose labels are examined; fewer with sales say nothing
 
 
@@ -22,7 +23,8 @@ def sales_by_day(scope: Scope, prices: pd.Series) -> pd.DataFrame:
     counts = (~np.isnan(sales.values["units"])).sum(axis=0).astype(np.float64)
     fresh = fresh[fresh <= scope.last_day + 1 - _due_after(scope)]
     where = fresh - sales.first
-    jumps = ((prices < 0.2) | (prices > 5)).groupby(day_numbers(scope.rows("sales")["date"])).mean()
+    jumped = ((prices < 0.2) | (prices > 5)).groupby(day_numbers(scope.rows("sales")["date"]))
+    jumps = jumped.mean().where(jumped.size() >= LEAST_PRICES)
     return pd.DataFrame(
         {
             "date": _dates(fresh),
@@ -34,24 +36,34 @@ def sales_by_day(scope: Scope, prices: pd.Series) -> pd.DataFrame:
 
 
 def _due_after(scope: Scope) -> int:
-    """Return after how many days a day's rows have usually arrived."""
+    """Return after how many days a day's rows have usually arrived; 1 where that is irregular.
+
+    It is irregular after a first load, whose rows all became known at one moment.
+    """
     rows = scope.both("sales", 56)
     delay = (rows["recorded_at"] - rows["date"]) / pd.Timedelta(days=1)
-    return int(np.ceil(max(delay.quantile(0.95), 1.0)))
+    soonest, latest = delay.quantile([0.05, 0.95])
+    return int(np.ceil(max(latest, 1.0))) if latest - soonest <= 7 else 1
 
 
 def _fewest(counts: Floats, day: int) -> float:
-    """Return the fewest plausible rows of `day`, NaN without six earlier same weekdays.
+    """Return the fewest plausible rows of `day`, NaN with less than six earlier same weekdays.
 
-    At most 65 % of their median, and as far below it as their own scatter demands: 2.5 times the
-    distance (in logarithms) from the median to the 5 % quantile.
+    At most 65 % of the weekday's median, and as far below it as half a year of days demands:
+    2.5 times the distance (in logarithms) of their 5 % quantile from their weekday's median.
     """
-    before = counts[:day][day % 7 :: 7][-WEEKS:]
-    before = before[before > 0]
-    if len(before) < 6:
+    before = counts[max(0, day - 7 * WEEKS) : day]
+    before = np.where(before > 0, before, np.nan)
+    medians = [np.nan] * 7
+    for lag in range(1, 8):
+        same = before[-lag::-7]
+        told = same[~np.isnan(same)]
+        medians[lag - 1] = np.median(told) if len(told) >= 6 else np.nan
+    usual = np.array([medians[lag % 7] for lag in range(len(before))])[::-1]
+    share = before / usual
+    if np.isnan(medians[6]):
         return float("nan")
-    low, median = np.quantile(before, [0.05, 0.5])
-    return float(median * min(0.65, (low / median) ** 2.5))
+    return float(medians[6] * min(0.65, np.nanquantile(share, 0.05) ** 2.5))
 
 
 def sales_by_place(scope: Scope) -> pd.DataFrame:
@@ -147,7 +159,7 @@ def _rolling(values: Floats) -> Floats:
 
 
 def series(scope: Scope) -> pd.DataFrame:
-    """Return each living series with the trading days it misses at the end."""
+    """Return each store and each regularly sold series with the trading days it misses now."""
     columns = ["store_id", "item_id", "newest", "days_missing", "days_missing_vs_usual"]
     sales = scope.sales
     if sales is None:
@@ -155,19 +167,32 @@ def series(scope: Scope) -> pd.DataFrame:
     told = ~np.isnan(sales.values["units"][:, : 1 + len(sales.days) - _due_after(scope)])
     told = told[:, -182:]
     first = sales.first + max(0, len(sales.days) + 1 - _due_after(scope) - 182)
+    names, told = _with_stores(sales.entities, told)
     told, days = told[:, trading := _trading(told)], (first + np.arange(told.shape[1]))[trading]
     missing, ratio = _missing(told)
-    living = (told.sum(axis=1) >= WINDOW) & (missing <= 60)
     newest = np.array([days[row.nonzero()[0][-1]] if row.any() else -1 for row in told])
-    rows = sales.entities.assign(
-        newest=_dates(newest), days_missing=missing, days_missing_vs_usual=ratio
-    )
-    return rows[living][columns].reset_index(drop=True)
+    rows = names.assign(newest=_dates(newest), days_missing=missing, days_missing_vs_usual=ratio)
+    return rows[_regular(told, missing)][columns].reset_index(drop=True)
+
+
+def _with_stores(names: pd.DataFrame, told: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+    """Add each store as a series of its own, told when any of its items is."""
+    stores = names["store_id"].unique()
+    any_item = [told[(names["store_id"] == store).to_numpy()].any(axis=0) for store in stores]
+    whole = pd.DataFrame({"store_id": stores, "item_id": "(any)"})
+    return pd.concat([names, whole], ignore_index=True), np.vstack([told, *any_item])
+
+
+def _regular(told: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """Return the series told on most trading days before they fell silent, 60 days ago at most."""
+    days = told.shape[1] - missing - np.argmax(told, axis=1)
+    seen = told.sum(axis=1)
+    return np.asarray((seen >= WINDOW) & (seen >= 0.8 * days) & (missing <= 60))
 
 
 def _trading(told: np.ndarray) -> np.ndarray:
     """Return the days on which somebody traded; a silence longer than ever counts as trade."""
-    trading = told.any(axis=0)
+    trading = np.asarray(told.any(axis=0))
     silent = len(trading) - 1 - np.flatnonzero(trading)[-1] if trading.any() else 0
     if silent > longest_pause(trading):
         trading = trading.copy()
