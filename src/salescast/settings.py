@@ -12,11 +12,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from salescast.errors import ConfigError
 
 CONFIG_VARIABLE = "SALESCAST_CONFIG"
+PREFIX = "SALESCAST_"
+NO_KEYS = frozenset({CONFIG_VARIABLE, "SALESCAST_REAL_DATA", "SALESCAST_NO_SKIPS"})
+"""Variables that are no key: where the configuration lies, and what the tests ask for."""
 
 
 class _Section(BaseModel):
@@ -150,7 +158,7 @@ class Settings(BaseSettings):
     """All settings, frozen; unknown keys are refused."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="SALESCAST_", env_nested_delimiter="__"
+        extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter="__"
     )
 
     root: Path
@@ -209,20 +217,44 @@ def read_settings(config: Path | str | None = None) -> Settings:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; set {CONFIG_VARIABLE} or change folder") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    _refuse_unknown(path, values)
     try:
         return Settings(root=path.parent, **values)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(error)}") from error
+        raise ConfigError(_explain(path, error)) from error
+    except SettingsError as error:
+        ours = sorted(v for v in os.environ if v.upper().startswith(PREFIX) and v not in NO_KEYS)
+        raise ConfigError(
+            f"environment: {error}; write lists and tables as JSON in {', '.join(ours)}"
+        ) from error
 
 
-def _explain(error: ValidationError) -> str:
-    return "; ".join(_complaint(detail) for detail in error.errors())
+def _refuse_unknown(path: Path, values: Mapping[str, Any]) -> None:
+    """Refuse what pydantic-settings would pass over: an unknown section, wherever it is named."""
+    sections = sorted(set(Settings.model_fields) - {"root"})
+    for name in sorted(set(values) - set(sections)):
+        raise ConfigError(f"{path}: {name}: unknown section; there are {', '.join(sections)}")
+    for variable in sorted(os.environ):
+        name = variable.upper().removeprefix(PREFIX).partition("__")[0].lower()
+        known = variable in NO_KEYS or name in sections
+        if variable.upper().startswith(PREFIX) and not known:
+            raise ConfigError(
+                f"environment: {variable}: unknown section {name}; there are {', '.join(sections)}"
+            )
 
 
-def _complaint(detail: Any) -> str:
-    key = ".".join(str(part) for part in detail["loc"])
+def _explain(path: Path, error: ValidationError) -> str:
+    return "; ".join(_complaint(path, detail) for detail in error.errors())
+
+
+def _complaint(path: Path, detail: Any) -> str:
+    parts = [str(part) for part in detail["loc"]]
+    variable = PREFIX + "__".join(parts).upper()
+    where = f"environment: {variable}" if variable in os.environ else f"{path}: {'.'.join(parts)}"
     if detail["type"] == "extra_forbidden":
-        return f"{key}: unknown key; see docs/reference/configuration.md for the known ones"
-    return f"{key}: {detail['msg']}"
+        return f"{where}: unknown key; see docs/reference/configuration.md for the known ones"
+    return f"{where}: {detail['msg']}"
