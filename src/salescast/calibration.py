@@ -131,4 +131,5 @@ def believe(calibration: Calibration, rows: pd.DataFrame) -> Believed:
     fell = WET_MM + mean * gammaincinv(shape, np.array(AMOUNTS)) / shape
     slope = np.where(issued, calibration.slope[lead], 1.0)
     anomaly = np.nan_to_num(rows["temp_anomaly"].to_numpy(float))
-    return Believed(*chances, fell, slope * anomaly)
+    wet, storm, spell = chances
+    return Believed(wet, storm, spell, fell, slope * anomaly)

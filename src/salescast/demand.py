@@ -1,10 +1,7 @@
 """Demand given the weather that came: a pooled log-linear count model, and sales un-censored.
 
-log E[demand] of a day is a sum of terms (level, season, price, rain …). Each term's coefficient
-is that of the chain plus the item's and the store's departures from it, shrunk towards zero
-(ridge as a normal prior, Gelman & Hill 2007, ch. 12): much data speak, few lean on the chain.
-All departures share the same terms, so one small Gram matrix per series holds all that the
-normal equations need, and a fit costs one pass over the days per iteration.
+log E[demand] of a day is a sum of terms (level, season, price, rain …), their coefficients pooled
+over stores and items as `regression` says. Days sold out count with what was wanted beyond.
 """
 
 from collections.abc import Mapping
@@ -16,37 +13,39 @@ from numpy.typing import NDArray
 from scipy.special import betainc
 
 from salescast.calibration import Believed
+from salescast.regression import MAX_LOG, Pool
 from salescast.weather import YEAR_DAYS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 WEEKDAYS = tuple(f"weekday_{day}" for day in range(7))
-# How far a store or an item may plausibly depart from the chain (a prior standard deviation on
-# the log scale). 0.1 is a tenth more or less demand. The chain itself is free.
-SPREAD: Mapping[str, float] = {
-    "level": 1.0,
-    "years": 0.1,
-    "season_cos": 0.1,
-    "season_sin": 0.1,
-    "christmas": 0.1,
-    "log_price": 0.7,
-    "promo": 0.2,
-    "temp_anomaly": 0.03,
-    "wet": 0.3,
-    "amount": 0.1,
-    "weekend_wet": 0.05,
-    "weekend_amount": 0.05,
-    "storm": 0.05,
-    "surprise": 0.1,
-    **dict.fromkeys(WEEKDAYS, 0.1),
+# How far the chain's effect may plausibly be from none, and a store's or an item's from the
+# chain's: prior standard deviations on the log scale, where 0.1 is a tenth more or less demand.
+# They matter while history is short: half a year cannot tell a trend from a season.
+SPREAD: Mapping[str, tuple[float, float]] = {
+    "level": (10.0, 1.0),
+    "years": (0.1, 0.1),
+    "season_cos": (0.3, 0.1),
+    "season_sin": (0.3, 0.1),
+    "christmas": (0.7, 0.1),
+    "log_price": (2.0, 0.7),
+    "promo": (1.0, 0.2),
+    "temp_anomaly": (0.05, 0.03),
+    "wet": (1.0, 0.3),
+    "amount": (0.5, 0.1),
+    "weekend_wet": (0.3, 0.05),
+    "weekend_amount": (0.3, 0.05),
+    "storm": (0.3, 0.05),
+    "surprise": (0.3, 0.1),
+    **dict.fromkeys(WEEKDAYS, (1.0, 0.1)),
 }
 TERMS = tuple(SPREAD)
-SERIES_SPREAD = 0.3  # of a series' own level beyond its store's and its item's
-CHAIN_SPREAD = 10.0
+RECENT_DAYS = 56
+# How far demand may drift within that time; more than its noise explains is believed.
+DRIFT: Mapping[str, float] = {"chain": 0.06, "store": 0.03, "item": 0.03, "series": 0.03}
 SATURATION_MM = 15.0  # beyond that more rain sells no more umbrellas
 STEPS, ROUNDS = 8, 5  # of Newton without the days sold out, then with them imputed
-MAX_LOG = 12.0  # 160,000 units a day: keeps a wild coefficient from overflowing
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def fit(happened: pd.DataFrame) -> Response:
     cutoff = float(happened["date"].max().to_datetime64().astype("datetime64[D]").astype(float))
     x = terms(happened, cutoff, happened["wet"].to_numpy(), happened["rain_mm"].to_numpy())
     sold, censored = happened["units"].to_numpy(float), happened["sold_out"].to_numpy(bool)
-    pool = _Pool.of(x, store, item)
+    pool = Pool.of(x, store, item, np.array(list(SPREAD.values())).T)
     # Days sold out come in only once the rest has settled: imputing from a wild start would stay.
     theta, y, k = pool.start(sold), sold, np.full(len(items), 5.0)
     for step in range(STEPS + ROUNDS):
@@ -165,87 +164,6 @@ def fit(happened: pd.DataFrame) -> Response:
         cutoff,
         np.pad(_recent(pool, y, mean, k[item]), ((1, 0), (1, 0)), constant_values=1.0),
     )
-
-
-@dataclass(frozen=True)
-class _Pool:
-    """The days, ordered by series, and where each series' coefficients stand in one vector."""
-
-    x: Floats
-    store: Ints
-    item: Ints
-    shape: tuple[int, int]
-    bounds: tuple[tuple[int, int, int, int], ...]
-    penalty: Floats
-
-    @classmethod
-    def of(cls, x: Floats, store: Ints, item: Ints) -> "_Pool":
-        """Find each series' run of days; rows must be ordered by store and item."""
-        shape = int(store.max()) + 1, int(item.max()) + 1
-        code = store * shape[1] + item
-        starts = np.flatnonzero(np.r_[True, np.diff(code) != 0])
-        ends = np.r_[starts[1:], len(code)]
-        bounds = [
-            (int(a), int(b), int(store[a]), int(item[a])) for a, b in zip(starts, ends, strict=True)
-        ]
-        spread = np.array([SPREAD[name] for name in TERMS])
-        sizes = np.r_[
-            np.full(len(TERMS), CHAIN_SPREAD),
-            np.tile(spread, shape[0]),
-            np.tile(spread, shape[1]),
-            np.full(shape[0] * shape[1], SERIES_SPREAD),
-        ]
-        return cls(x, store, item, shape, tuple(bounds), sizes**-2.0)
-
-    def split(self, theta: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-        """Return the chain's, the stores', the items' coefficients and the series' levels."""
-        stores, items = self.shape
-        width = len(TERMS)
-        cuts = np.cumsum([width, stores * width, items * width])
-        chain, store, item, series = np.split(theta, cuts)
-        return (
-            chain,
-            store.reshape(stores, width),
-            item.reshape(items, width),
-            series.reshape(stores, items),
-        )
-
-    def start(self, y: Floats) -> Floats:
-        """Return coefficients that expect the mean everywhere."""
-        theta = np.zeros(len(self.penalty))
-        theta[TERMS.index("level")] = np.log(max(y.mean(), 1e-3))
-        return theta
-
-    def mean(self, theta: Floats) -> Floats:
-        """Return the expected demand of each day."""
-        chain, store, item, series = self.split(theta)
-        eta = np.empty(len(self.x))
-        for a, b, s, i in self.bounds:
-            eta[a:b] = self.x[a:b] @ (chain + store[s] + item[i]) + series[s, i]
-        return np.exp(np.clip(eta, -MAX_LOG, MAX_LOG))
-
-    def newton(self, theta: Floats, y: Floats, k: Floats, counted: Floats) -> Floats:
-        """Return the coefficients after one Fisher-scoring step; `counted` weighs the days."""
-        mean = self.mean(theta)
-        weight = counted * mean / (1.0 + mean / k)
-        score = weight * (y - mean) / mean
-        size, width = len(theta), len(TERMS)
-        hessian, gradient = np.diag(self.penalty), -self.penalty * theta
-        level = TERMS.index("level")
-        for a, b, s, i in self.bounds:
-            x = self.x[a:b]
-            gram, pull = x.T @ (x * weight[a:b, None]), x.T @ score[a:b]
-            blocks = [0, width * (1 + s), width * (1 + self.shape[0] + i)]
-            own = size - self.shape[0] * self.shape[1] + s * self.shape[1] + i
-            for p in blocks:
-                gradient[p : p + width] += pull
-                for q in blocks:
-                    hessian[p : p + width, q : q + width] += gram
-                hessian[p : p + width, own] += gram[level]
-                hessian[own, p : p + width] += gram[level]
-            gradient[own] += pull[level]
-            hessian[own, own] += gram[level, level]
-        return theta + np.linalg.solve(hessian, gradient)
 
 
 def estimate(happened: pd.DataFrame) -> pd.DataFrame:
@@ -289,11 +207,7 @@ def dispersion(y: Floats, mean: Floats, group: Ints, groups: int) -> Floats:
     return np.clip(square / np.maximum(excess, 1e-9), 0.2, 1e6)
 
 
-RECENT_DAYS = 56
-DRIFT: Mapping[str, float] = {"chain": 0.06, "store": 0.03, "item": 0.03, "series": 0.03}
-
-
-def _recent(pool: _Pool, y: Floats, mean: Floats, k: Floats) -> Floats:
+def _recent(pool: Pool, y: Floats, mean: Floats, k: Floats) -> Floats:
     """Return how far each series lately departs from what is expected, (stores, items).
 
     A ratio of sums over the last days, shrunk by its own noise (an empirical-Bayes weight,
@@ -301,7 +215,8 @@ def _recent(pool: _Pool, y: Floats, mean: Floats, k: Floats) -> Floats:
     """
     day = pool.x[:, TERMS.index("years")] * YEAR_DAYS
     late = day > -RECENT_DAYS
-    store, item, y, mean, k = (v[late] for v in (pool.store, pool.item, y, mean, k))
+    store, item = pool.store[late], pool.item[late]
+    y, mean, k = y[late], mean[late], k[late]
     code = store * pool.shape[1] + item
     groups = {"chain": np.zeros_like(store), "store": store, "item": item, "series": code}
     factor = np.ones(pool.shape[0] * pool.shape[1])

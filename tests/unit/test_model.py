@@ -3,19 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from salescast.errors import NotEnoughHistoryError
 from salescast.features import build, past
 from salescast.model import (
     as_payload,
-    count_quantile,
-    dispersion,
+    distribution,
     fit,
     from_payload,
     label,
-    mean,
     predict,
     training_rows,
 )
@@ -32,13 +28,18 @@ LEVELS = [0.05, 0.1, 0.5, 0.9, 0.95]
 CRITICAL = {"u1": 0.8, "u2": 0.85}
 
 
-@pytest.fixture(scope="module")
-def learned():
+def mean(model, rows):
+    """Return the expected demand of each row."""
+    return predict(model, rows, LEVELS, CRITICAL)["mean"].to_numpy()
+
+
+@pytest.fixture(scope="module", params=["integrated", "boosting"])
+def learned(request):
     """Return a fitted model and the rows it learned from."""
     tables, origin = make_tables(), FIRST + pd.Timedelta(days=180)
     rows = build(tables, pd.date_range(FIRST + pd.Timedelta(days=60), origin, freq="5D"))
     happened = past(tables, origin)
-    return fit(rows, happened, "boosting", PARAMS, seed=1), training_rows(rows, happened)
+    return fit(rows, happened, request.param, PARAMS, seed=1), training_rows(rows, happened)
 
 
 def test_it_learns_that_saturdays_sell_twice_as_much(learned):
@@ -115,21 +116,29 @@ def test_too_few_rows_are_refused(learned):
         fit(learned[1].drop(columns="units").head(10), happened, "boosting", PARAMS, seed=1)
 
 
-def test_dispersion_finds_the_k_that_made_the_counts():
-    """Moments of 40,000 negative binomial draws with k = 3 give 3 back."""
-    rng = np.random.default_rng(1)
-    draws = rng.negative_binomial(3, 3 / (3 + 5.0), 40_000).astype(float)
-    spread = dispersion(draws, np.full(40_000, 5.0), pd.Series(["u1"] * 40_000))
-    assert spread["u1"] == pytest.approx(3, rel=0.1)
+@pytest.mark.parametrize("kind", ["integrated", "boosting", "seasonal_naive"])
+def test_every_kind_of_model_gives_a_distribution(kind):
+    """Weights add up to one, means are finite and not negative, k is positive."""
+    tables, origin = make_tables(), FIRST + pd.Timedelta(days=180)
+    rows = build(tables, pd.date_range(FIRST + pd.Timedelta(days=60), origin, freq="9D"))
+    model = fit(rows, past(tables, origin), kind, PARAMS, seed=1)
+    weights, means, k = distribution(from_payload(as_payload(model)), rows)
+    assert np.allclose(weights.sum(axis=1), 1)
+    assert (np.isfinite(means) & (means >= 0)).all()
+    assert (k > 0).all()
 
 
-@settings(max_examples=50)
-@given(st.floats(0, 500), st.floats(0.2, 1e6), st.floats(0.01, 0.99))
-def test_a_count_quantile_is_a_finite_whole_number(expected, k, quantile):
-    """Any mean, any dispersion, any level."""
-    value = count_quantile(quantile, np.array([expected]), np.array([k]))[0]
-    assert value >= 0
-    assert value == np.floor(value)
+def test_the_blind_twin_says_the_same_whatever_the_weather():
+    """Told nothing, it learns nothing from rain, not even from the rain that came."""
+    tables, origin = make_tables(), FIRST + pd.Timedelta(days=180)
+    days = pd.date_range(FIRST + pd.Timedelta(days=60), origin, freq="9D")
+    rows = build(tables, days, source="none")
+    wetter = tables["weather_observed"].assign(precip_mm=20.0)
+    said = [
+        predict(fit(rows, past(t, origin), "integrated", {}, 1), rows, LEVELS, CRITICAL)
+        for t in (tables, tables | {"weather_observed": wetter})
+    ]
+    pd.testing.assert_frame_equal(*said)
 
 
 @pytest.mark.parametrize(("quantile", "name"), [(0.05, "p05"), (0.5, "p50"), (0.975, "p97.5")])
