@@ -3,17 +3,19 @@
 import json
 import logging
 import os
+import socket
 import sys
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from salescast.errors import SalescastError
+from salescast.errors import ConfigError, SalescastError
 from salescast.settings import CONFIG_VARIABLE, Settings, read_settings
 
+log = logging.getLogger("salescast")
 app = typer.Typer(
     help="Sales forecasts from weather forecasts, from raw data to orders.",
     no_args_is_help=True,
@@ -51,8 +53,7 @@ def prepare() -> None:
         os.environ.setdefault(name, value)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
-    log = logging.getLogger("salescast")
-    log.addHandler(handler)
+    log.handlers = [handler]
     log.setLevel(logging.INFO)
     log.propagate = False
 
@@ -62,8 +63,14 @@ def main() -> None:
     try:
         app()
     except SalescastError as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(error.exit_code) from None
+        _fail(str(error), error.exit_code)
+    except OSError as error:  # a full or read-only disk, wherever a library meets it
+        _fail(f"{error}; free space or allow writing, then run again", SalescastError.exit_code)
+
+
+def _fail(reason: str, code: int) -> NoReturn:
+    sys.stderr.write(f"error: {' '.join(reason.split())}\n")
+    raise SystemExit(code) from None
 
 
 def _flow(name: str, engine: Engine, settings: Settings, **options: Any) -> dict[str, Any]:
@@ -82,7 +89,9 @@ def _flow(name: str, engine: Engine, settings: Settings, **options: Any) -> dict
 
 
 def _print(result: dict[str, Any], *, as_json: bool, text: str = "") -> None:
-    typer.echo(json.dumps(result, default=str) if as_json else text or result["says"])
+    from salescast.stages.files import plain
+
+    typer.echo(json.dumps(plain(result)) if as_json else text or result["says"])
 
 
 def _day(moment: datetime | None) -> date | None:
@@ -174,13 +183,24 @@ def serve(
 
     settings = read_settings()
     os.environ[CONFIG_VARIABLE] = str(settings.root / "config.toml")
-    uvicorn.run(
-        "api.main:create_app",
-        factory=True,
-        host=host or settings.serving.host,
-        port=settings.serving.port if port is None else port,
-        log_level="warning",
+    listener = _listen(
+        host or settings.serving.host, settings.serving.port if port is None else port
     )
+    log.info("serving on http://%s:%d/docs", *listener.getsockname()[:2])
+    config = uvicorn.Config("api.main:create_app", factory=True, log_level="warning")
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; uvicorn itself would say less, and say it as a log line."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {error}; stop what listens there, or choose "
+            "another one with --host and --port or in [serving] of config.toml"
+        ) from error
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from salescast import quality, store
-from salescast.errors import DataQualityError
+from salescast.errors import ConfigError, DataQualityError, StoreUnavailableError
 from salescast.feeds import open_feed
 from salescast.schema import Tables, close_of, last_day, last_known
 from salescast.settings import Settings, read_settings
@@ -123,9 +123,25 @@ def open_workspace(settings: Settings, folder: Path) -> Settings:
 
 
 def commit_data(settings: Settings, message: str) -> None:
-    """Commit the moved `data.dvc`, and nothing else, to git."""
-    git = ["git", "-C", str(settings.root)]
-    subprocess.run([*git, "add", "data.dvc"], check=True)  # noqa: S603
-    subprocess.run(  # noqa: S603
-        [*git, "commit", "--quiet", "--message", f"Ingest: {message}", "--", "data.dvc"], check=True
-    )
+    """Commit the moved `data.dvc`, and nothing else, to git; do nothing where it has not moved.
+
+    Raises StoreUnavailableError with git's reason where git refuses.
+    """
+    if not (settings.root / "data.dvc").exists():
+        raise ConfigError(f"{settings.root} has no data.dvc to commit; run `dvc init` and ingest")
+    _git(settings.root, "add", "data.dvc")
+    if _git(settings.root, "status", "--porcelain", "--", "data.dvc"):
+        told = ("--quiet", "--message", f"Ingest: {message}", "--", "data.dvc")
+        _git(settings.root, "commit", *told)
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        command = ["git", "-C", str(root), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    except FileNotFoundError:
+        raise StoreUnavailableError("git is not installed; commit data.dvc yourself") from None
+    if done.returncode:
+        reason = " ".join((done.stderr or done.stdout).split())
+        raise StoreUnavailableError(f"git {arguments[0]} in {root}: {reason}")
+    return done.stdout

@@ -3,33 +3,41 @@
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from salescast.errors import StoreUnavailableError
+from salescast.errors import DataQualityError, StoreUnavailableError
 
 
 def write_json(path: Path, value: Any) -> Path:
     """Write plain values; NaN becomes null."""
-    text = json.dumps(_plain(value), indent=2, sort_keys=True, allow_nan=False)
+    text = json.dumps(plain(value), indent=2, sort_keys=True, allow_nan=False)
     return replace(path, lambda part: part.write_text(text + "\n", encoding="utf-8"))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return `value` in JSON's own types: NaN is null, a moment or a path is text."""
     if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
     if isinstance(value, float):
         return value if value - value == 0.0 else None  # inf and NaN fail this
-    return value
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def read_json(path: Path, stage: str) -> Any:
     """Return what `stage` wrote."""
-    return json.loads(present(path, stage).read_text(encoding="utf-8"))
+    try:
+        return json.loads(present(path, stage).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(path, stage, error) from error
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> Path:
@@ -39,13 +47,20 @@ def write_frame(path: Path, frame: pd.DataFrame) -> Path:
 
 def read_frame(path: Path, stage: str) -> pd.DataFrame:
     """Return the frame that `stage` wrote."""
-    return pd.read_parquet(present(path, stage))
+    try:
+        return pd.read_parquet(present(path, stage))
+    except (ValueError, OSError) as error:  # Arrow's errors are both
+        raise _damaged(path, stage, error) from error
+
+
+def _damaged(path: Path, stage: str, error: Exception) -> DataQualityError:
+    return DataQualityError(f"{path}: damaged ({error}); run `salescast stage {stage}` again")
 
 
 def present(path: Path, stage: str) -> Path:
-    """Return `path`; raise StoreUnavailableError when `stage` has not written it yet."""
+    """Return `path`; raise DataQualityError when `stage` has not written it: no retry helps."""
     if not path.exists():
-        raise StoreUnavailableError(f"{path.name} is missing; run `salescast stage {stage}` first")
+        raise DataQualityError(f"{path} is missing; run `salescast stage {stage}` first")
     return path
 
 
@@ -57,9 +72,14 @@ def replace(path: Path, write: Callable[[Path], Any]) -> Path:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for abandoned in path.parent.glob(f".{path.name}.*"):  # by a run that was killed
+            abandoned.unlink(missing_ok=True)
         write(part)
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StoreUnavailableError(f"cannot write {path.name}: {error.strerror}") from error
+        with suppress(OSError):  # its folder may be a file
+            part.unlink()
+        raise StoreUnavailableError(
+            f"cannot write {path}: {error.strerror or error}; free space or allow writing"
+        ) from error
     return path

@@ -66,7 +66,8 @@ def answer(settings: Settings) -> dict[str, Any]:
     asked = {"series": [{"store_id": store_id, "item_id": item_id}]}
     with _server(settings) as url:
         reply = httpx.post(f"{url}/v1/forecasts", json=asked, timeout=30)
-    reply.raise_for_status()
+    if reply.is_error:
+        raise StoreUnavailableError(f"the API answers {reply.status_code}: {reply.text[:300]}")
     body = reply.json()
     write_json(settings.build / "answer.json", body)
     first = body["forecasts"][0]
