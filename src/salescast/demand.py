@@ -29,6 +29,7 @@ SPREAD: Mapping[str, tuple[float, float]] = {
     "season_cos": (0.3, 0.1),
     "season_sin": (0.3, 0.1),
     "christmas": (0.7, 0.1),
+    "holiday": (0.5, 0.1),
     "log_price": (2.0, 0.7),
     "promo": (1.0, 0.2),
     "temp_anomaly": (0.05, 0.03),
@@ -69,7 +70,7 @@ class Response:
 def terms(rows: pd.DataFrame, cutoff: float, wet: Floats, rain_mm: Floats) -> Floats:
     """Return the value of each term, shape (n, len(TERMS)), for days of `wet` rain of `rain_mm`.
 
-    `rows` need date, weekday, christmas, price_ratio, promo, temp_anomaly, storm and spell.
+    `rows` need date, temp_anomaly, storm, spell and the calendar and price features.
     """
     day = rows["date"].to_numpy().astype("datetime64[D]").astype(float)
     angle = 2 * np.pi * day / YEAR_DAYS
@@ -82,6 +83,7 @@ def terms(rows: pd.DataFrame, cutoff: float, wet: Floats, rain_mm: Floats) -> Fl
         "season_cos": np.cos(angle),
         "season_sin": np.sin(angle),
         "christmas": rows["christmas"].to_numpy(),
+        "holiday": rows["holiday"].to_numpy(),
         "log_price": np.log(rows["price_ratio"].to_numpy()),
         "promo": rows["promo"].to_numpy(),
         "temp_anomaly": rows["temp_anomaly"].to_numpy(),

@@ -4,26 +4,28 @@
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from salescast import schema, weather
+from salescast import weather
+from salescast.calendar import calendar, public_holidays
 from salescast.errors import NotEnoughHistoryError
-from salescast.panel import Floats, KnownMatrices, day_number, series_of, span
+from salescast.knowledge import Knowledge, gather, series_at
+from salescast.panel import Floats, day_number
 from salescast.schema import Tables
 
 KEYS = ("store_id", "item_id", "origin", "date", "lead_time")
 STATIC = ("store_id", "item_id")
 HISTORY = ("level_7_ratio", "level_28_ratio", "weekday_ratio", "year_ago_ratio")
-CALENDAR = ("weekday", "christmas", "lead_time")
+CALENDAR = ("weekday", "christmas", "holiday", "lead_time")
 PRICE = ("price_ratio", "promo")
 WEATHER = (
     "rain_probability",
     "rain_mm",
+    "rain_revision",
     "temp_anomaly",
     "storm",
     "spell",
@@ -41,25 +43,6 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 LEVEL_DAYS = 56  # the exposure: eight whole weeks
 PRIOR_DAYS = 7.0  # a new series leans on its item as if it had sold a week
 MIN_LEVEL = 0.02  # units a day; keeps ratios finite for items that never sell
-LOOK_BACK = 450  # days before an origin that any feature may read
-
-
-@dataclass(frozen=True)
-class _Known:
-    """Every table as matrices on one axis of days that begins at `first_day`."""
-
-    first_day: int
-    series: pd.DataFrame
-    places: pd.DataFrame
-    sales: KnownMatrices
-    plan: KnownMatrices
-    observed: KnownMatrices
-    issued: KnownMatrices
-
-    def advance(self, origin: pd.Timestamp) -> None:
-        """Learn what became known by the close of `origin`."""
-        for matrices in (self.sales, self.plan, self.observed, self.issued):
-            matrices.advance(origin)
 
 
 def build(
@@ -80,46 +63,21 @@ def build(
     days = sorted({pd.Timestamp(o).normalize() for o in origins})
     if not days:
         raise NotEnoughHistoryError("no origin to build features for; name at least one day")
-    known = _matrices(schema.as_of(tables, days[-1]), days, horizon)
+    known = gather(tables, days, horizon)
     parts = [_rows(known, tables, origin, horizon, source) for origin in days]
     return pd.concat(parts, ignore_index=True)
 
 
-def _matrices(tables: Tables, origins: list[pd.Timestamp], horizon: int) -> _Known:
-    sales, plan = tables["sales"], _table(tables, "plan")
-    if sales.empty:
-        raise NotEnoughHistoryError(f"no sales are known at the close of {origins[-1]:%Y-%m-%d}")
-    observed, issued = tables["weather_observed"], _table(tables, "weather_forecast")
-    first = min(span([sales, observed])[0], day_number(origins[0]) - LOOK_BACK)
-    axis = first, day_number(origins[-1]) + horizon - first + 1
-    series = series_of(sales, plan)
-    places = tables["stores"][["location_id"]].drop_duplicates().sort_values("location_id")
-    places = places.reset_index(drop=True)
-    return _Known(
-        first,
-        series,
-        places,
-        KnownMatrices("sales", sales, series, *axis),
-        KnownMatrices("plan", plan, series, *axis),
-        KnownMatrices("weather_observed", observed, places, *axis),
-        KnownMatrices("weather_forecast", issued, places, *axis),
-    )
-
-
-def _table(tables: Tables, name: str) -> pd.DataFrame:
-    return tables[name] if name in tables else schema.empty(name)
-
-
 def _rows(
-    known: _Known, tables: Tables, origin: pd.Timestamp, horizon: int, source: str
+    known: Knowledge, tables: Tables, origin: pd.Timestamp, horizon: int, source: str
 ) -> pd.DataFrame:
     known.advance(origin)
-    who = _series_at(known, tables, origin)
+    who = series_at(known, tables, origin)
     at = day_number(origin) - known.first_day
     columns = _history(known, who, at, horizon)
     leads = np.arange(1, horizon + 1)
     dates = (origin + pd.to_timedelta(leads, unit="D")).as_unit("us")
-    columns |= calendar(dates)
+    columns |= calendar(dates) | {"holiday": _holidays(who, dates)}
     columns |= _price(known, who, at, horizon)
     columns |= _weather(known, who, at, horizon, source)
     shape = (len(who), horizon)
@@ -139,22 +97,10 @@ def _rows(
     return rows
 
 
-def _series_at(known: _Known, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
-    """Return the series known at `origin` with their rows in the matrices and list prices."""
-    stores, items = (
-        schema.latest(name, schema.known_by(name, tables[name], origin))
-        for name in ("stores", "items")
-    )
-    place = pd.Series(known.places.index, index=known.places["location_id"])
-    seen = ~np.isnan(known.sales["units"]).all(axis=1) | ~np.isnan(known.plan["price"]).all(axis=1)
-    who = known.series.assign(row=np.arange(len(known.series)))[seen]
-    who = who.assign(
-        place=who["store_id"].map(stores.set_index("store_id")["location_id"]).map(place),
-        list_price=who["item_id"].map(items.set_index("item_id")["unit_price"]),
-    ).dropna()
-    if who.empty:
-        raise NotEnoughHistoryError(f"no series is known at the close of {origin:%Y-%m-%d}")
-    return who.astype({"place": "int64"})
+def _holidays(who: pd.DataFrame, dates: pd.DatetimeIndex) -> Floats:
+    code, countries = who["country"].factorize()
+    days: Floats = public_holidays(tuple(countries), dates)[code]
+    return days
 
 
 def _mean(values: Floats, axis: int = -1) -> Floats:
@@ -165,7 +111,7 @@ def _mean(values: Floats, axis: int = -1) -> Floats:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _history(known: _Known, who: pd.DataFrame, at: int, horizon: int) -> dict[str, Floats]:
+def _history(known: Knowledge, who: pd.DataFrame, at: int, horizon: int) -> dict[str, Floats]:
     units = known.sales["units"][who["row"].to_numpy()]
     level = _level(units[:, at + 1 - LEVEL_DAYS : at + 1], who)
     leads = np.arange(1, horizon + 1)
@@ -205,15 +151,7 @@ def _level(window: Floats, who: pd.DataFrame) -> Floats:
     return np.maximum(level, MIN_LEVEL)
 
 
-def calendar(dates: pd.DatetimeIndex) -> dict[str, Floats]:
-    """Return weekday (Monday is 0) and `christmas` (1 on 10–24 December), shape (n,) each."""
-    return {
-        "weekday": dates.weekday.to_numpy(dtype=np.float64),
-        "christmas": ((dates.month == 12) & (dates.day >= 10) & (dates.day <= 24)).astype(float),
-    }
-
-
-def _price(known: _Known, who: pd.DataFrame, at: int, horizon: int) -> dict[str, Floats]:
+def _price(known: Knowledge, who: pd.DataFrame, at: int, horizon: int) -> dict[str, Floats]:
     row = who["row"].to_numpy()
     past = known.sales["price"][row, at + 1 - LEVEL_DAYS : at + 1]
     listed = who["list_price"].to_numpy()[:, None]
@@ -225,7 +163,7 @@ def _price(known: _Known, who: pd.DataFrame, at: int, horizon: int) -> dict[str,
 
 
 def _weather(
-    known: _Known, who: pd.DataFrame, at: int, horizon: int, source: str
+    known: Knowledge, who: pd.DataFrame, at: int, horizon: int, source: str
 ) -> dict[str, Floats]:
     if source == "none":
         return {name: np.full((1, 1), np.nan) for name in WEATHER}
@@ -236,7 +174,12 @@ def _weather(
     issue_day = known.issued["known_day"] - known.first_day
     outlook = weather.outlook(rain, (*issued, issue_day), normal, at, LEVEL_DAYS)
     place = who["place"].to_numpy()
+    now, before = (
+        matrices["precip_probability"][:, at + 1 : at + 1 + horizon]
+        for matrices in (known.issued, known.issued_before)
+    )
     return {
+        "rain_revision": np.nan_to_num(now - before)[place],
         "rain_probability": outlook.probability[place],
         "rain_mm": outlook.precip_mm[place],
         "temp_anomaly": outlook.temp_anomaly[place],
@@ -255,9 +198,9 @@ def past(tables: Tables, cutoff: object, days: int = 1100) -> pd.DataFrame:
     `spell` (0 or 1; a chance where unobserved), `rain_mm` and `temp_anomaly` (0 where unobserved).
     """
     origin = pd.Timestamp(cutoff).normalize()
-    known = _matrices(schema.as_of(tables, origin), [origin], horizon=0)
+    known = gather(tables, [origin], horizon=0)
     known.advance(origin)
-    who = _series_at(known, tables, origin)
+    who = series_at(known, tables, origin)
     units = known.sales["units"][who["row"].to_numpy(), -days:]
     first = known.first_day + known.sales["units"].shape[1] - units.shape[1]
     series, day = np.nonzero(~np.isnan(units))
@@ -272,6 +215,8 @@ def past(tables: Tables, cutoff: object, days: int = 1100) -> pd.DataFrame:
     rows["price_ratio"] = rows.pop("price") / pick["list_price"].to_numpy()
     came = _came(known)
     place = pick["place"].to_numpy()
+    axis = pd.DatetimeIndex((first + np.arange(units.shape[1])).astype("datetime64[D]"))
+    rows["holiday"] = _holidays(who, axis)[series, day]
     return pd.DataFrame(
         rows
         | calendar(dates)
@@ -279,7 +224,7 @@ def past(tables: Tables, cutoff: object, days: int = 1100) -> pd.DataFrame:
     )
 
 
-def _came(known: _Known) -> dict[str, Floats]:
+def _came(known: Knowledge) -> dict[str, Floats]:
     """Return the weather that came, (locations, days) each."""
     mm, temp = known.observed["precip_mm"], known.observed["temp_c"]
     days = np.arange(mm.shape[1], dtype=np.float64) + known.first_day

@@ -1,0 +1,83 @@
+"""Every table as it was known at an origin, on one axis of days."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from salescast import schema
+from salescast.errors import NotEnoughHistoryError
+from salescast.panel import KnownMatrices, day_number, series_of, span
+from salescast.schema import Tables
+
+LOOK_BACK = 450  # days before an origin that any feature may read
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """Every table as matrices on one axis of days that begins at `first_day`."""
+
+    first_day: int
+    series: pd.DataFrame
+    places: pd.DataFrame
+    sales: KnownMatrices
+    plan: KnownMatrices
+    observed: KnownMatrices
+    issued: KnownMatrices
+    issued_before: KnownMatrices
+
+    def advance(self, origin: pd.Timestamp) -> None:
+        """Learn what became known by the close of `origin`; the last stays a day behind."""
+        for matrices in (self.sales, self.plan, self.observed, self.issued):
+            matrices.advance(origin)
+        self.issued_before.advance(origin - pd.Timedelta(days=1))
+
+
+def gather(tables: Tables, origins: list[pd.Timestamp], horizon: int) -> Knowledge:
+    """Return the tables as matrices that reach from before the first origin to the last lead.
+
+    Raises NotEnoughHistoryError where no sales are known at the last origin.
+    """
+    tables = schema.as_of(tables, origins[-1])
+    sales, plan = tables["sales"], _table(tables, "plan")
+    if sales.empty:
+        raise NotEnoughHistoryError(f"no sales are known at the close of {origins[-1]:%Y-%m-%d}")
+    observed, issued = tables["weather_observed"], _table(tables, "weather_forecast")
+    first = min(span([sales, observed])[0], day_number(origins[0]) - LOOK_BACK)
+    axis = first, day_number(origins[-1]) + horizon - first + 1
+    series = series_of(sales, plan)
+    places = tables["stores"][["location_id"]].drop_duplicates().sort_values("location_id")
+    places = places.reset_index(drop=True)
+    return Knowledge(
+        first,
+        series,
+        places,
+        KnownMatrices("sales", sales, series, *axis),
+        KnownMatrices("plan", plan, series, *axis),
+        KnownMatrices("weather_observed", observed, places, *axis),
+        KnownMatrices("weather_forecast", issued, places, *axis),
+        KnownMatrices("weather_forecast", issued, places, *axis),
+    )
+
+
+def _table(tables: Tables, name: str) -> pd.DataFrame:
+    return tables[name] if name in tables else schema.empty(name)
+
+
+def series_at(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
+    """Return the series known at `origin` with their rows in the matrices and list prices."""
+    stores, items = (
+        schema.latest(name, schema.known_by(name, tables[name], origin))
+        for name in ("stores", "items")
+    )
+    place = pd.Series(known.places.index, index=known.places["location_id"])
+    seen = ~np.isnan(known.sales["units"]).all(axis=1) | ~np.isnan(known.plan["price"]).all(axis=1)
+    who = known.series.assign(row=np.arange(len(known.series)))[seen]
+    who = who.assign(
+        place=who["store_id"].map(stores.set_index("store_id")["location_id"]).map(place),
+        country=who["store_id"].map(stores.set_index("store_id")["country"]),
+        list_price=who["item_id"].map(items.set_index("item_id")["unit_price"]),
+    ).dropna()
+    if who.empty:
+        raise NotEnoughHistoryError(f"no series is known at the close of {origin:%Y-%m-%d}")
+    return who.astype({"place": "int64"})
