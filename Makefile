@@ -10,6 +10,9 @@ export GX_ANALYTICS_ENABLED := false
 export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
+# A Prefect of this checkout's own: nobody's profile, server or history is touched.
+export PREFECT_HOME ?= $(CURDIR)/build/prefect
+
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c "$(SUPPORTED)" 2>/dev/null && echo $$python && break; done)
@@ -23,31 +26,13 @@ help: ## List the targets
 	@awk -F ':[^#]*## ' '/^[a-z%-]+:[^#]*## / { sub("%", "NAME", $$1); \
 		printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(INSTALLED) ## Install everything into .venv (each target does this when needed)
-	@echo "Ready: .venv is what requirements.lock says"
-
-run: $(INSTALLED) ## The whole life cycle, from raw data to a served forecast, in build/run
-	@$(BIN)/salescast run
-
-test: $(INSTALLED) ## Run the tests and report their coverage
-	@$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term
-
-check: $(INSTALLED) ## Lint, check formatting, types and import contracts
-	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
-
-fix: $(INSTALLED) ## Repair what lint and formatting can repair
-	@$(BIN)/ruff check --fix
-	@$(BIN)/ruff format
-
-serve: $(INSTALLED) ## Serve the champion of the last `make run`, or this checkout's own
-	@if [ -f $(BUILD)/config.toml ]; then export SALESCAST_CONFIG=$(BUILD)/config.toml; fi; \
-		$(BIN)/salescast serve
-
-up: $(INSTALLED) ## Start a Prefect server with all flows on their schedules
-	@$(BIN)/python -m flows.on_prefect
+setup: export PREFECT_API_URL ?= http://127.0.0.1:4200/api
+up: export PREFECT_LOGGING_EXTRA_LOGGERS ?= salescast
+up: $(INSTALLED) ## Start a Prefect server and a worker, with all flows on their schedules
+	@$(BIN)/prefect server start & server=$$!; trap "kill $$server" EXIT; \
+	until $(BIN)/prefect --no-prompt work-pool create salescast --type process --overwrite \
+		>/dev/null 2>&1; do kill -0 $$server || exit 1; sleep 1; done; \
+	$(BIN)/prefect --no-prompt deploy --all && $(BIN)/prefect worker start --pool salescast --limit 1
 
 bench-%: $(INSTALLED) ## Run bench/NAME.py; the figures go to build/bench/NAME.json
 	@$(BIN)/python -m bench.$(subst -,_,$*)

@@ -1,8 +1,10 @@
 """The flows as Prefect runs them: parameters, retries, names and artifacts.
 
-`prefect.yaml` deploys them; `python -m flows.on_prefect` serves them from this machine.
+`prefect.yaml` deploys them, with their schedules; `make up` does so on this machine.
 """
 
+import logging
+import math
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
@@ -16,6 +18,7 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
+from prefect.runtime import flow_run
 
 from flows import deploy as deploying
 from flows import forecast as forecasting
@@ -30,30 +33,34 @@ from salescast.stages import STAGES, Result
 from salescast.stages.data import rehearsal
 
 CONFIG = Path("config.toml")
-RETRIES = 3
-WAITS = [10, 60, 300]  # seconds: a restart, a failover, a provider's bad five minutes
+WAITS = (10.0, 60.0, 300.0)  # seconds: a restart, a failover, a provider's bad five minutes
+
+log = logging.getLogger("salescast")
 
 
-def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+def _may_pass(task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Tell whether waiting may help: something outside did not answer."""
     failure = state.result(raise_on_failure=False)
-    return isinstance(failure, FeedUnavailableError | StoreUnavailableError)
+    waits = isinstance(failure, FeedUnavailableError | StoreUnavailableError)
+    if waits:
+        log.warning("%-9s waits and tries again: %s", task.name, failure)
+    return waits
 
 
 def on_prefect(settings: Settings) -> Run:
     """Return a `run` that runs the stage as a task of the current flow run, with artifacts."""
 
     def run(name: str, **options: Any) -> Result:
-        named = Task(
+        task = Task(
             STAGES[name],
             name=name,
             task_run_name=" ".join([name, *(str(v) for v in options.values() if v)]),
-            retries=RETRIES,
+            retries=len(WAITS),
             retry_delay_seconds=list(WAITS),
             retry_condition_fn=_may_pass,
             cache_policy=NO_CACHE,
         )
-        result: Result = named(settings, **options)
+        result: Result = task(settings, **options)
         if name in ARTIFACTS:
             ARTIFACTS[name](result)
         return result
@@ -63,10 +70,14 @@ def on_prefect(settings: Settings) -> Run:
 
 def _scorecard(result: Result) -> None:
     rows = [
-        {"model": name} | {key: round(value, 4) for key, value in card["overall"].items()}
+        {"model": name} | {key: _short(value) for key, value in card["overall"].items()}
         for name, card in result["scorecard"]["models"].items()
     ]
     create_table_artifact(key="scorecard", table=rows, description=result["says"])
+
+
+def _short(value: float | None) -> float | None:
+    return round(value, 4) if value is not None and math.isfinite(value) else None
 
 
 def _decision(result: Result) -> None:
@@ -80,57 +91,77 @@ def _answer(result: Result) -> None:
     create_markdown_artifact(key="answer", markdown=f"{result['says']}\n\n{table}")
 
 
+def _forecast(result: Result) -> None:
+    told = ("origin", "series", "degraded_rows", "model_version", "data_version")
+    row = {name: result[name] for name in told}
+    create_table_artifact(key="forecast", table=[row], description=result["says"])
+
+
+def _delivery(result: Result) -> None:
+    rows = [{"table": name, "new rows": count} for name, count in result["rows"].items()]
+    create_table_artifact(key="delivery", table=rows, description=result["says"])
+
+
 def _quality(result: Result) -> None:
-    create_link_artifact(key="data-docs", link=f"file://{result['data_docs']}")
+    create_link_artifact(key="data-docs", link=Path(result["data_docs"]).resolve().as_uri())
     warnings = "".join(f"\n- {warning}" for warning in result["warnings"])
     create_markdown_artifact(key="quality", markdown=result["says"] + warnings)
 
 
 def _monitoring(result: Result) -> None:
-    create_link_artifact(key="report", link=f"file://{result['report']}")
+    create_link_artifact(key="report", link=Path(result["report"]).resolve().as_uri())
     create_table_artifact(key="alarms", table=result["alarms"], description=result["says"])
 
 
 ARTIFACTS: Mapping[str, Callable[[Result], None]] = {
+    "ingest": _delivery,
     "validate": _quality,
     "backtest": _scorecard,
     "gate": _decision,
+    "forecast": _forecast,
     "answer": _answer,
     "monitor": _monitoring,
 }
+"""What a stage's result looks like on Prefect's pages."""
 
 
-@flow(flow_run_name="ingest until {until}")
+def _title() -> str:
+    """Return the name of the current flow run: the flow, and the days it was asked for."""
+    days = [str(value) for value in flow_run.parameters.values() if isinstance(value, date)]
+    return " ".join([str(flow_run.flow_name), *days])
+
+
+@flow(flow_run_name=_title)
 def ingest(config: Path = CONFIG, until: date | None = None) -> Result:
     """Fetch, check, append and version what became known up to `until` (default: today)."""
     return ingesting.ingest(_run(config), until)
 
 
-@flow
+@flow(flow_run_name=_title)
 def train(config: Path = CONFIG) -> Result:
     """Learn, examine, register and judge a challenger."""
     return training.train(_run(config))
 
 
-@flow
+@flow(flow_run_name=_title)
 def deploy(config: Path = CONFIG) -> Result:
     """Promote the judged challenger and see that it answers."""
     return deploying.deploy(_run(config))
 
 
-@flow
+@flow(flow_run_name=_title)
 def forecast(config: Path = CONFIG) -> Result:
     """Forecast every series with the champion."""
     return forecasting.forecast(_run(config))
 
 
-@flow
+@flow(flow_run_name=_title)
 def monitor(config: Path = CONFIG) -> Result:
     """Score what was served, look for drift, raise alarms."""
     return monitoring.monitor(_run(config))
 
 
-@flow(flow_run_name="lifecycle {start} to {end}")
+@flow(flow_run_name=_title)
 def lifecycle(config: Path = CONFIG, start: date | None = None, end: date | None = None) -> Result:
     """Run everything once: learn as of `start`, score as of `end` (default: the last fortnight)."""
     first, last = rehearsal(read_settings(config))
@@ -138,4 +169,5 @@ def lifecycle(config: Path = CONFIG, start: date | None = None, end: date | None
 
 
 def _run(config: Path) -> Run:
+    log.setLevel(logging.INFO)  # a worker's flow run is told to Prefect's log as on the console
     return telling(on_prefect(read_settings(config)))

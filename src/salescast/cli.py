@@ -40,10 +40,14 @@ QUIET = {
     "DVC_NO_ANALYTICS": "1",
     "GX_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "salescast",  # our lines are on its pages, too
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # … and its own lines only there
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "TQDM_DISABLE": "1",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # its 20 are few for a slow disk
 }
-"""What the libraries beneath us should not do; set in the environment, they can be had back."""
+"""How the libraries beneath us should behave; what the environment says already, stays."""
 
 
 @app.callback()
@@ -81,6 +85,7 @@ def _flow(name: str, engine: Engine, settings: Settings, **options: Any) -> dict
         plain = __import__(f"flows.{name}", fromlist=[name])
         result: dict[str, Any] = getattr(plain, name)(inline(settings), **options)
         return result
+    logging.getLogger("salescast").info("prefect   starting …")
     from flows import on_prefect
 
     options = {key: value for key, value in options.items() if value is not None}
