@@ -26,7 +26,7 @@ def temp_vs_season(rows: pd.DataFrame, scope: Scope) -> Floats:
     for (here, when), at in _groups(cells):
         near = values[here, _near(season, when)]
         near = near[~np.isnan(near)]
-        if len(near) >= 60:
+        if len(near) >= 28:
             middle = np.median(near)
             spread = max(1.5, 1.4826 * np.median(np.abs(near - middle)))
             temp = rows["temp_c"].to_numpy()[known[at]]

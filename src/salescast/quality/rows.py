@@ -181,7 +181,7 @@ _IDS = {
 }
 _OWN: dict[str, dict[str, Callable[[pd.DataFrame, Scope], Floats]]] = {
     "items": {"price_vs_before": _price_vs_before},
-    "plan": {"price_vs_usual": _price_vs_list},
+    "plan": {"price_vs_usual": _price_vs_usual},
     "sales": {
         "days_open": _days_open,
         "price_vs_usual": _price_vs_usual,

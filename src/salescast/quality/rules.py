@@ -113,7 +113,7 @@ _ROWS = (
     ),
     _of_rows(
         "plan", "price_near_usual", "price_vs_usual", "quarantine", (0.2, 5),
-        ("planned price ÷ the item's list price",
+        ("price ÷ the series' median or the item's list price, whichever is nearer",
          "check the currency unit; if the price is right, deliver the item's new unit_price first"),
     ),
     _of_rows(
@@ -140,7 +140,7 @@ _ROWS = (
         ("days from the issue until the date", "correct issued_at or date"),
     ),
     _of_rows(
-        "weather_observed", "temp_near_season", "temp_vs_season", "quarantine", (-8, 8),
+        "weather_observed", "temp_near_season", "temp_vs_season", "quarantine", (-7, 7),
         ("robust deviations from the place's median of the season", "check unit (°C) and place"),
     ),
     _of_rows(

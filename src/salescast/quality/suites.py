@@ -25,11 +25,10 @@ def judge(frames: Mapping[str, pd.DataFrame], rules: tuple[Rule, ...]) -> dict[s
     measured = {name: pair for name, pair in extremes.items() if pair[0] == pair[0]}
     verdicts = dict.fromkeys(extremes, True)
     if measured:
+        data = _batches(_open_context(), "delivery")
         import great_expectations as gx
 
-        batch = _batches(_open_context(), "delivery").get_batch(
-            {"dataframe": pd.DataFrame(measured)}
-        )
+        batch = data.get_batch({"dataframe": pd.DataFrame(measured)})
         bounds = [bound for rule in rules if rule.name in measured for bound in _bounds(rule)]
         suite = gx.ExpectationSuite(name="delivery", expectations=bounds)
         for result in batch.validate(suite, result_format="BOOLEAN_ONLY").results:
@@ -59,9 +58,9 @@ def judge_with_docs(
     frames: Mapping[str, pd.DataFrame], rules: tuple[Rule, ...]
 ) -> tuple[dict[str, bool], Any]:
     """Return the same, types and missing values judged too, and the context that remembers it."""
+    context = _open_context()
     import great_expectations as gx
 
-    context = _open_context()
     verdicts: dict[str, bool] = {rule.name: True for rule in rules}
     for name, frame in frames.items():
         ours = [rule for rule in rules if rule.frame == name]
@@ -98,10 +97,19 @@ def write_data_docs(context: Any, folder: Path) -> Path:
 
 def _open_context() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the library is imported
-    os.environ.setdefault("TQDM_DISABLE", "1")
     import great_expectations as gx
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
 
-    return gx.get_context(mode="ephemeral")
+    config = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(),
+        progress_bars=ProgressBarsConfig(globally=False),
+        analytics_enabled=False,
+    )
+    return gx.get_context(project_config=config, mode="ephemeral")
 
 
 def _batches(context: Any, name: str) -> Any:

@@ -216,16 +216,16 @@ def _missing(told: np.ndarray) -> tuple[np.ndarray, Floats]:
 def stock_agreement(rows: pd.DataFrame, scope: Scope) -> Floats:
     """Return for each sales row the share of its store's items whose units left the stock.
 
-    on_hand falls by the units sold and rises by no more than was on order. NaN where that cannot
-    be told: no stock, one item only, or a retailer whose stock seldom agrees.
+    on_hand falls by the units sold and rises by no more than was on order. A store of few items
+    counts with its whole place. NaN where that cannot be told: no stock, or a retailer whose
+    stock seldom agrees.
     """
     stock, sales = scope.matrices("stock", 29), scope.sales
     unknown = np.full(len(rows), np.nan)
     if stock is None or sales is None or rows.empty:
         return unknown
     names, agrees = _agreement(sales, stock)
-    per_store = pd.DataFrame(agrees).groupby(names["store_id"].to_numpy())
-    share = per_store.mean().where(per_store.count() >= 2)
+    share = _shares(agrees, names["store_id"].to_numpy(object), scope)
     if not np.nanmedian(share) >= 0.9:
         return unknown
     store = share.index.get_indexer(rows["store_id"])
@@ -233,6 +233,20 @@ def stock_agreement(rows: pd.DataFrame, scope: Scope) -> Floats:
     known = (store >= 0) & (day >= 0) & (day < share.shape[1])
     unknown[known] = share.to_numpy()[store[known], day[known]]
     return unknown
+
+
+def _shares(agrees: Floats, store: np.ndarray, scope: Scope) -> pd.DataFrame:
+    """Return the share of agreeing series per store and day, of the place's for few items."""
+    last = scope.stores.drop_duplicates("store_id", keep="last").set_index("store_id")
+    frame = pd.DataFrame(agrees, index=store)
+    per_store, per_place = (
+        frame.groupby(key).agg(["mean", "count"]).swaplevel(axis=1).sort_index(axis=1)
+        for key in (store, last["location_id"].reindex(store).to_numpy())
+    )
+    places = last["location_id"].reindex(per_store.index)
+    fallback = per_place["mean"].where(per_place["count"] >= 2).reindex(places)
+    fallback.index = per_store.index
+    return per_store["mean"].where(per_store["count"] >= 3, fallback)
 
 
 def _agreement(sales: Matrices, stock: Matrices) -> tuple[pd.DataFrame, Floats]:
@@ -247,7 +261,9 @@ def _agreement(sales: Matrices, stock: Matrices) -> tuple[pd.DataFrame, Floats]:
     on_hand, on_order = (stock.values[name][kept] for name in ("on_hand", "on_order"))
     arrived = sold[:, 1:] + np.diff(on_hand, axis=1)
     agrees = np.full(sold.shape, np.nan)
-    told = ~np.isnan(arrived) & ~np.isnan(on_order[:, :-1])
+    # Empty shelves agree with no sales on any day: they say nothing about labels.
+    moved = (sold[:, 1:] > 0) | (on_hand[:, 1:] > 0) | (on_hand[:, :-1] > 0)
+    told = ~np.isnan(arrived + on_order[:, :-1]) & (sold[:, 1:] >= 0) & moved
     fits = (arrived >= 0) & (arrived <= on_order[:, :-1])
     agrees[:, 1:] = np.where(told, fits, np.nan)
     return names, agrees
