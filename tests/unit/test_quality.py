@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -304,3 +305,9 @@ def test_importing_quality_does_not_import_great_expectations() -> None:
     """The library takes seconds and is loaded when something is judged."""
     code = "import sys, salescast.quality; sys.exit('great_expectations' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_rule_is_documented_with_its_severity() -> None:
+    """The page lists each expectation by name, and what follows from it."""
+    page = (Path(__file__).parents[2] / "docs/reference/data-quality.md").read_text("utf-8")
+    assert [r.name for r in RULES if f"| `{r.name}` | {r.severity} |" not in page] == []
