@@ -1,6 +1,5 @@
 """Whether a challenger may serve: each check with its value, its bound and its verdict."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,9 +7,8 @@ import numpy as np
 import pandas as pd
 
 from salescast import metrics
+from salescast.backtest import saving
 from salescast.model import BASELINES
-
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def _enough(rows: pd.DataFrame, policy: Policy) -> Check:
 
 def _beats(rows: pd.DataFrame, scored: pd.DataFrame, name: str, policy: Policy) -> Check:
     saved = saving(rows, scored[scored["model"] == name])
-    low = lower_bound(saved, policy.seed)
+    (low,) = metrics.bootstrap(saved, [0.05], policy.seed)
     reason = (
         f"it is not surely cheaper than {name}: saves {np.mean(saved):.4f} a series-day, "
         f"95 % sure of {low:.4f}"
@@ -131,17 +129,3 @@ def _champion(rows: pd.DataFrame, champion: pd.DataFrame, policy: Policy) -> Che
     bound = 1 + policy.tolerance
     reason = f"it costs {ratio:.4f} × the champion on the same {len(common)} origins"
     return Check("no_worse_than_champion", ratio, f"<= {bound} × its cost", ratio <= bound, reason)
-
-
-def saving(ours: pd.DataFrame, theirs: pd.DataFrame) -> Sequence[float]:
-    """Return the money saved per series-day at each common origin: theirs − ours."""
-    mean_cost = [frame.groupby("origin")["cost"].mean() for frame in (theirs, ours)]
-    return list((mean_cost[0] - mean_cost[1]).dropna())
-
-
-def lower_bound(saved: Sequence[float], seed: int, level: float = 0.05) -> float:
-    """Return the lower bound of the mean by a bootstrap over origins (Efron 1979)."""
-    values = np.asarray(saved, dtype=float)
-    rng = np.random.default_rng(seed)
-    picks = rng.integers(0, len(values), size=(RESAMPLES, len(values)))
-    return float(np.quantile(values[picks].mean(axis=1), level))

@@ -52,6 +52,14 @@ def coverage(actual: Values, low: Values, high: Values) -> float:
     return float(((actual >= low) & (actual <= high)).mean()) if len(actual) else float("nan")
 
 
+def bootstrap(values: Sequence[float], levels: Sequence[float], seed: int) -> list[float]:
+    """Return quantiles of the mean of `values` under resampling (Efron 1979), 2,000 draws."""
+    drawn = np.asarray(values, dtype=float)
+    rng = np.random.default_rng(seed)
+    picks = rng.integers(0, len(drawn), size=(2000, len(drawn)))
+    return [float(q) for q in np.quantile(drawn[picks].mean(axis=1), levels)]
+
+
 def skill(score: float, baseline: float) -> float:
     """Return 1 − score ÷ baseline; 0 is no better than the baseline, 1 is perfect."""
     return 1.0 - _ratio(score, baseline)

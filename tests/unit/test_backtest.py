@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from salescast.backtest import Recipe, cutoffs, outcomes, run, scorecard
+from salescast.backtest import SEGMENTS, Recipe, cutoffs, outcomes, run, scorecard
 from salescast.demand import estimate
 from salescast.errors import NotEnoughHistoryError
 from salescast.features import build, past
@@ -84,7 +84,7 @@ def test_the_scorecard_covers_each_lead_store_and_item(world):
     card = scorecard(outcomes(predictions(world), truth, unit_costs(make_items())), LEVELS)
     ours = card["models"]["challenger"]
     assert list(map(int, ours["by_lead"])) == list(range(1, 15))
-    for segment in ("by_lead", "by_store", "by_item"):
+    for segment in SEGMENTS:
         assert sum(s["rows"] for s in ours[segment].values()) == ours["overall"]["rows"]
 
 

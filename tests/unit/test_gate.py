@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from salescast.gate import Policy, decide, lower_bound
-from salescast.gate import saving as saved_per_origin
+from salescast.backtest import saving
+from salescast.gate import Policy, decide
+from salescast.metrics import bootstrap
 
 POLICY = Policy(min_origins=8, max_bias=0.15, coverage_80=(0.7, 0.95), tolerance=0.0, seed=1)
 
@@ -26,8 +27,8 @@ def make_match(cost: float = 1.0, **columns: object) -> pd.DataFrame:
     return pd.concat(
         [
             make_scored("challenger", cost, **columns),
-            make_scored("seasonal_naive", 1.5, **{"origins": columns.get("origins", 12)}),
-            make_scored("weekday_mean", 1.3, **{"origins": columns.get("origins", 12)}),
+            make_scored("seasonal_naive", 1.5, origins=columns.get("origins", 12)),
+            make_scored("weekday_mean", 1.3, origins=columns.get("origins", 12)),
         ],
         ignore_index=True,
     )
@@ -88,10 +89,10 @@ def test_no_rows_at_all_are_refused():
 
 def test_a_saving_by_luck_in_one_origin_is_not_sure():
     """One lucky week among many losing ones leaves the lower bound below zero."""
-    assert lower_bound([-1.0] * 11 + [14.0], seed=1) < 0
+    assert bootstrap([-1.0] * 11 + [14.0], [0.05], seed=1)[0] < 0
 
 
 def test_saving_is_positive_when_ours_is_cheaper():
     """Theirs − ours, per origin."""
     ours, theirs = make_scored("a", 1.0), make_scored("b", 2.0)
-    assert all(value > 0 for value in saved_per_origin(ours, theirs))
+    assert all(value > 0 for value in saving(ours, theirs))

@@ -27,7 +27,8 @@ def make_scored(models: tuple[str, ...] = tuple(COST), store: str = "s1") -> pd.
     grid = pd.MultiIndex.from_product([models, ["u1", "u2"], origins, leads], names=names)
     rows = grid.to_frame(index=False)
     rows["date"] = rows["origin"] + pd.to_timedelta(rows["lead_time"], unit="D")
-    rows["store_id"] = store
+    rows["store_id"], rows["season"], rows["rain"] = store, "spring", "dry"
+    rows["sold_out"] = False
     rows["actual"] = 4.0
     rows["p10"], rows["p50"], rows["p90"] = 2.0, 4.0 + rows["lead_time"] / 4, 7.0
     rows["mean"] = rows["p50"]
@@ -106,7 +107,7 @@ def test_money_carries_the_currency_of_the_settings(tmp_path: Path) -> None:
 def test_the_scorecard_names_each_store_and_item(tmp_path: Path) -> None:
     """Each segment has a row headed by its name."""
     heads = re.findall(r'<th scope="row">(\w+)</th>', _scorecard(tmp_path, make_card()))
-    assert heads[-3:] == ["s1", "u1", "u2"]
+    assert heads[-5:] == ["s1", "u1", "u2", "spring", "dry"]
 
 
 def test_names_from_the_data_are_escaped(tmp_path: Path) -> None:

@@ -27,13 +27,18 @@ BY_LEAD = (
     ),
     ("bias", "Bias of the mean", "above zero: too much was forecast", 0.0),
 )
-SEGMENTS = (("by_store", "Stores", "store"), ("by_item", "Items", "item"))
+SEGMENTS = (
+    ("by_store", "Stores", "store"),
+    ("by_item", "Items", "item"),
+    ("by_season", "Seasons", "season"),
+    ("by_rain", "Rain", "weather of the day"),
+)
 
 
 def scorecard_page(card: Mapping[str, Any], currency: str) -> str:
     """Return the page of a `backtest.scorecard`; the currency is an ISO 4217 code."""
     models = {name: card["models"][name] for name in _order(card["models"])}
-    parts = [_tiles(models, currency), _money(models, currency), _leads(models)]
+    parts = [_tiles(models, card["saved"], currency), _money(models, currency), _leads(models)]
     parts += [_segment(models, *segment, currency) for segment in SEGMENTS]
     return html.page("What the forecasts are worth", _lead(card), parts)
 
@@ -50,14 +55,16 @@ def _lead(card: Mapping[str, Any]) -> str:
     origins = card["origins"]
     return (
         f"{card['series']} series, forecast as they would have been served at {len(origins)} "
-        f"origins from {origins[0]} to {origins[-1]}, and compared with what was sold. "
-        "Days on which an item sold out are not counted."
+        f"origins from {origins[0]} to {origins[-1]}, and compared with what was wanted: on "
+        f"{html.share(card['censored'])} of the days an item sold out, and its demand is estimated."
     )
 
 
-def _tiles(models: Mapping[str, Any], currency: str) -> str:
+def _tiles(
+    models: Mapping[str, Any], saved: Mapping[str, Mapping[str, float]], currency: str
+) -> str:
     ours = models[OURS]["overall"]
-    rivals = [_against(ours, models[name], name, currency) for name in models if name != OURS]
+    rivals = [_against(name, models, saved.get(name), currency) for name in models if name != OURS]
     coverage = html.share(ours["coverage_80"])
     rest = [
         ("WAPE of the median", html.decimal(ours["wape"]), "all lead days", ""),
@@ -67,9 +74,12 @@ def _tiles(models: Mapping[str, Any], currency: str) -> str:
 
 
 def _against(
-    ours: Mapping[str, Any], rival: Mapping[str, Any], name: str, currency: str
+    name: str,
+    models: Mapping[str, Any],
+    saving: Mapping[str, float] | None,
+    currency: str,
 ) -> tuple[str, str, str, str]:
-    theirs, mine = rival["overall"]["cost_per_year"], ours["cost_per_year"]
+    theirs, mine = (models[n]["overall"]["cost_per_year"] for n in (name, OURS))
     if not (html.known(theirs) and html.known(mine)):
         return f"Against {_title(name)}", html.DASH, "not known", ""
     saved = theirs - mine
@@ -77,6 +87,9 @@ def _against(
     verb, tone = ("Saved", "good") if saved >= 0 else ("Lost", "bad")
     label = f"{verb} a year against the {_title(name)}"
     note = f"{part} {'less' if saved >= 0 else 'more'} than its cost"
+    if saving:
+        low, high = (html.money(saving[bound], currency) for bound in ("low", "high"))
+        note += f"; 90 % sure of {low} to {high}"
     return label, html.money(abs(saved), currency), note, tone
 
 

@@ -145,7 +145,7 @@ def _wanted(tables: schema.Tables, came: pd.DataFrame) -> pd.DataFrame:
     """Return the ledger's outcomes with the demand behind them, estimated where sold out."""
     known = estimate(feature.past(tables, last_day(tables)))
     key = ["store_id", "item_id", "date"]
-    return came.drop(columns="sold_out").merge(known[[*key, "demand", "sold_out"]], on=key)
+    return came.drop(columns="sold_out").merge(known[[*key, "demand", "sold_out", "wet"]], on=key)
 
 
 def _drift(settings: Settings, today: pd.Timestamp) -> dict[str, float]:

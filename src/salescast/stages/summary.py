@@ -52,6 +52,12 @@ def _table(card: dict[str, Any], currency: str) -> str:
             f"          {title:12}{of['cost_per_year']:>16,.0f}{of['wape']:>8.3f}"
             f"{of['bias']:>+8.1%}{of['coverage_80']:>12.1%}"
         )
+    for name, title in ROWS[1:]:
+        saved = card["saved"][name]
+        lines.append(
+            f"          saved against {title}: {saved['mean']:,.0f} {currency} a year "
+            f"[{saved['low']:,.0f}, {saved['high']:,.0f}]"
+        )
     return "\n".join(lines)
 
 
