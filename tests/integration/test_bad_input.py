@@ -1,0 +1,291 @@
+"""Whatever is wrong with what comes in: one clear line, nothing lost, nothing half-written."""
+
+import errno
+import os
+import resource
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from salescast import store
+from salescast.errors import StoreUnavailableError
+from salescast.schema import as_of
+from salescast.stages.files import replace
+from tests.builders import FIRST, make_tables
+from tests.workspaces import contents, make_workspace, run_apart, run_here
+
+COUNT = 60
+DAY = f"{FIRST + pd.Timedelta(days=COUNT - 1):%Y-%m-%d}"
+EARLY = f"{FIRST + pd.Timedelta(days=COUNT - 3):%Y-%m-%d} 23:00:00"
+BEFORE = FIRST + pd.Timedelta(days=COUNT - 2)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """Workspace with all days but the last stored, and the last one waiting in the inbox."""
+    make_workspace(tmp_path, make_tables(COUNT))
+    store.append(tmp_path / "data", as_of(make_tables(COUNT), BEFORE))
+    return tmp_path
+
+
+def sales_of(shop: Path) -> Path:
+    """Return the file with the sales."""
+    return shop / "inbox" / "sales.csv"
+
+
+def change(shop: Path, table: str, **columns: object) -> None:
+    """Change columns of the last row of a table."""
+    path = shop / "inbox" / f"{table}.csv"
+    rows = pd.read_csv(path, dtype="str")
+    for name, value in columns.items():
+        rows.loc[len(rows) - 1, name] = str(value)
+    rows.to_csv(path, index=False)
+
+
+def _missing(shop: Path) -> None:
+    sales_of(shop).unlink()
+
+
+def _empty(shop: Path) -> None:
+    sales_of(shop).write_bytes(b"")
+
+
+def _truncated(shop: Path) -> None:
+    sales_of(shop).write_bytes(sales_of(shop).read_bytes()[:-30])
+
+
+def _latin(shop: Path) -> None:
+    sales_of(shop).write_bytes(sales_of(shop).read_bytes().replace(b"s2,u2", b"s\xe9,u2", 1))
+
+
+def _no_price(shop: Path) -> None:
+    pd.read_csv(sales_of(shop)).drop(columns="price").to_csv(sales_of(shop), index=False)
+
+
+def _renamed(shop: Path) -> None:
+    sales_of(shop).write_text(sales_of(shop).read_text().replace("units", "quantity", 1))
+
+
+FILES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
+    "missing": (_missing, ["sales.csv: no such file; put sales.csv"]),
+    "empty": (_empty, ["sales.csv: the file is empty; deliver it again"]),
+    "truncated": (_truncated, ["sales.csv: row 240 (line 241)", "the file is truncated"]),
+    "not UTF-8": (_latin, ["sales.csv: line 182: byte 0xe9", "save it as UTF-8"]),
+    "no column": (_no_price, ["sales.csv: column price is missing", "needs store_id, item_id"]),
+    "wrong column": (_renamed, ["sales.csv: column units is missing"]),
+    "text for a number": (
+        lambda shop: change(shop, "sales", units="many"),
+        ["sales.csv: column units, row 240: 'many' is not a count (units sold)"],
+    ),
+    "half an umbrella": (
+        lambda shop: change(shop, "sales", units="1.5"),
+        ["sales.csv: column units, row 240: '1.5' is not a count"],
+    ),
+    "no date": (
+        lambda shop: change(shop, "sales", date="31.02.2023"),
+        ["sales.csv: column date, row 240: '31.02.2023' is not a date"],
+    ),
+    "infinite rain": (
+        lambda shop: change(shop, "weather_observed", precip_mm="inf"),
+        ["weather_observed.csv: column precip_mm, row 120: 'inf' is not a number"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_cannot_be_read_is_refused_whole(shop, monkeypatch, capfd, name):
+    """The line names file, column, row and fix; data and build are as they were."""
+    spoil, words = FILES[name]
+    spoil(shop)
+    before = contents(shop / "data")
+
+    said = run_here(shop, monkeypatch, capfd, "ingest", "--until", DAY)
+
+    assert said.code == 1
+    assert [word for word in words if word not in said.error] == []
+    assert said.out == ""
+    assert contents(shop / "data") == before
+    assert not (shop / "build" / "incoming").exists()
+
+
+def test_rows_that_cannot_be_are_set_aside_by_name_and_the_others_stored(shop, monkeypatch, capfd):
+    """Each kind of absurd row lands in quarantine with its reason; the good rows are stored."""
+    sales = pd.read_csv(sales_of(shop), dtype="str")
+    good, other = dict(sales.iloc[-1]), dict(sales.iloc[COUNT - 1])
+    later = f"{FIRST + pd.Timedelta(days=COUNT + 400):%Y-%m-%d}"
+    bad = {
+        "sales_units_in_range": {"units": "-3"},
+        "sales_date_not_in_future": {"date": later},
+        "sales_store_known": {"store_id": "s9"},
+        "sales_item_known": {"item_id": "u9"},
+        "sales_price_near_usual": {"price": "999"},
+        "sales_ids_spelled_one_way": {"item_id": "U2"},
+        "sales_known_after_the_day_began": {"date": f"{BEFORE:%Y-%m-%d}", "recorded_at": EARLY},
+    }
+    absurd = [good | {"recorded_at": f"{DAY} 22:59:0{i}"} | v for i, v in enumerate(bad.values())]
+    out_of_order = sales.sample(frac=1, random_state=1)
+    told = [out_of_order, pd.DataFrame([*absurd, other | {"units": "77"}])]
+    pd.concat(told).to_csv(sales_of(shop), index=False)
+    change(shop, "weather_observed", temp_c="451")
+
+    said = run_here(shop, monkeypatch, capfd, "ingest", "--until", DAY)
+
+    quarantined = {
+        path.stem.partition("-2")[0]: pd.read_csv(path)
+        for path in (shop / "build" / "quarantine").glob("*.csv")
+    }
+    reasons = " ".join(quarantined["sales"]["reason"])
+    weather = quarantined["weather_observed"]["reason"].item()
+    stored = store.read(shop / "data", "sales")
+    assert said.code == 0, said.err
+    assert [name for name in [*bad, "sales_keys_unique"] if name not in reasons] == []
+    assert "weather_observed_temp_c_in_range: temp_c is 451" in weather
+    assert f"{len(quarantined['sales']) + 1} quarantined" in said.err
+    assert len(stored) == 4 * COUNT - 1  # all but the row that was told two ways
+    assert stored["units"].between(0, 76).all()
+
+
+def test_a_delivery_cut_off_is_rejected_and_kept_for_inspection(shop, monkeypatch, capfd):
+    """Rows of most series are missing: nothing is stored, the line says where the rows are."""
+    sales = pd.read_csv(sales_of(shop), dtype="str")
+    sales[(sales["date"] < DAY) | (sales["store_id"] == "s1") & (sales["item_id"] == "u1")].to_csv(
+        sales_of(shop), index=False
+    )
+    before = contents(shop / "data")
+
+    said = run_here(shop, monkeypatch, capfd, "ingest", "--until", DAY)
+
+    assert said.code == 1
+    assert "sales_rows_per_day" in said.error
+    assert str(shop / "build" / "quarantine") in said.error
+    assert "deliver the day again, whole" in said.error
+    assert contents(shop / "data") == before
+
+
+def test_after_the_fix_the_next_run_stores_the_day(shop, monkeypatch, capfd):
+    """A refused delivery leaves nothing behind that is in the way of the repaired one."""
+    whole = sales_of(shop).read_bytes()
+    _truncated(shop)
+    run_here(shop, monkeypatch, capfd, "ingest", "--until", DAY)
+    sales_of(shop).write_bytes(whole)
+
+    said = run_here(shop, monkeypatch, capfd, "ingest", "--until", DAY)
+
+    assert said.code == 0, said.err
+    assert len(store.read(shop / "data", "sales")) == 4 * COUNT
+
+
+@pytest.mark.parametrize("command", ["forecast", "promote", "rollback", "monitor", "train"])
+def test_too_early_a_command_says_what_to_run_first(tmp_path, monkeypatch, capfd, command):
+    """No data, no champion, no decision: one line with the command that is missing."""
+    make_workspace(tmp_path, {})
+
+    said = run_here(tmp_path, monkeypatch, capfd, command)
+
+    assert said.code == 1
+    assert "salescast " in said.error or "no previous champion" in said.error
+    assert said.out == ""
+
+
+@pytest.mark.parametrize(
+    ("uri", "where"),
+    [
+        ("http://127.0.0.1:9", "the registry (http 127.0.0.1)"),
+        ("sqlite:////dev/null/mlflow.db", "the registry (sqlite"),
+    ],
+)
+def test_a_registry_out_of_reach_is_one_line_naming_it(shop, monkeypatch, capfd, uri, where):
+    """Nobody answers, or the disk does not: within seconds the line says which key to look at."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+
+    said = run_here(shop, monkeypatch, capfd, "forecast")
+
+    assert said.code == 1
+    assert where in said.error
+    assert "stores.mlflow_uri" in said.error
+
+
+def test_a_port_in_use_is_one_line_naming_it(shop, monkeypatch, capfd):
+    """`serve` on a used port says which port, and how to choose another."""
+    with socket.create_server(("127.0.0.1", 0)) as used:
+        port = used.getsockname()[1]
+        said = run_here(shop, monkeypatch, capfd, "serve", "--port", str(port))
+
+    assert said.code == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in said.error
+    assert "--port" in said.error
+
+
+def test_an_unknown_host_is_one_line_naming_it(shop, monkeypatch, capfd):
+    """A host that is not ours or no host at all."""
+    said = run_here(shop, monkeypatch, capfd, "serve", "--host", "192.0.2.1", "--port", "0")
+
+    assert said.code == 2
+    assert "cannot listen on 192.0.2.1:0" in said.error
+
+
+def test_a_key_misspelt_is_one_line_naming_it(shop, monkeypatch, capfd):
+    """File and environment alike, exit code 2."""
+    monkeypatch.setenv("SALESCAST_SERVNG__PORT", "1")
+
+    said = run_here(shop, monkeypatch, capfd, "forecast")
+
+    assert said.code == 2
+    assert "SALESCAST_SERVNG__PORT: unknown section servng" in said.error
+
+
+def _full_disk() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+
+def test_a_full_disk_is_one_line_and_nothing_half_written(shop):
+    """The system refuses the bytes: the data stay as they were, and the next run stores them."""
+    before = contents(shop / "data")
+
+    said = run_apart(shop, "ingest", "--until", DAY, preexec_fn=_full_disk)
+
+    assert said.code == 1
+    assert "free space" in said.error
+    assert contents(shop / "data") == before
+    assert not (shop / "build" / "incoming").exists()
+
+
+def test_a_result_appears_whole_or_not_at_all(tmp_path):
+    """The disk fills up while it is written: the old one stays, no part is left over."""
+    result = tmp_path / "features.parquet"
+    result.write_bytes(b"old")
+
+    def fill(part: Path) -> None:
+        part.write_bytes(b"ne")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(StoreUnavailableError, match="No space left.*free space"):
+        replace(result, fill)
+
+    assert contents(tmp_path) == {"features.parquet": b"old"}
+
+
+def test_a_damaged_result_is_one_line_naming_file_and_stage(shop, monkeypatch, capfd):
+    """Something else wrote into build/: the line says which stage makes the file anew."""
+    (shop / "build" / "decision.json").write_text('{"verdict": "prom')
+
+    said = run_here(shop, monkeypatch, capfd, "promote")
+
+    assert said.code == 1
+    assert "decision.json: damaged" in said.error
+    assert "salescast stage gate" in said.error
+
+
+def test_a_damaged_table_is_one_line_naming_the_file(shop, monkeypatch, capfd):
+    """A stored file cut short: the line names it and how to restore it."""
+    damaged = shop / "data" / "sales" / "2023-01.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+
+    said = run_here(shop, monkeypatch, capfd, "train")
+
+    assert said.code == 1
+    assert str(damaged) in said.error
+    assert "dvc checkout" in said.error
