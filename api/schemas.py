@@ -36,6 +36,7 @@ _DAY = {
     "mean": 4.25,
     "quantiles": {"p10": 2.0, "p50": 4.0, "p90": 7.0},
     "stock_target": 6.0,
+    "because": {"usual": 3.0, "calendar": -0.25, "price": 0.0, "weather": 1.5},
     "issued_at": "2024-12-29",
     "degraded": [],
 }
@@ -125,6 +126,9 @@ class Day(BaseModel):
     mean: Finite = Field(description="Expected demand, units.")
     quantiles: dict[str, Finite] = Field(description="p10 is the 0.1 quantile, units.")
     stock_target: Finite = Field(description="The quantile worth having on the shelf, units.")
+    because: dict[str, Finite] = Field(
+        description="Units each cause adds to the mean: usual, calendar, price, weather."
+    )
     issued_at: str | None = Field(description="Day of the weather issue used; null: climatology.")
     degraded: list[str]
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from salescast import schema
+from salescast.explain import CAUSES
 from salescast.forecasts import SERIES
 from salescast.model import label
 from salescast.schema import Tables
@@ -74,7 +75,9 @@ def _encode(made: pd.DataFrame, labels: Sequence[str]) -> dict[Key, Forecast]:
 
 
 def _days(made: pd.DataFrame, labels: Sequence[str]) -> Iterable[dict[str, Any]]:
-    names = ("date", "lead_time", "mean", "quantiles", "stock_target", "issued_at", "degraded")
+    names = ("date", "lead_time", "mean", "quantiles", "stock_target", "because")
+    names += ("issued_at", "degraded")
+    because = made[[f"because_{cause}" for cause in CAUSES]].to_numpy().tolist()
     quantiles = (dict(zip(labels, row, strict=True)) for row in made[[*labels]].to_numpy().tolist())
     columns: tuple[Iterable[Any], ...] = (
         _text(made["date"]),
@@ -82,6 +85,7 @@ def _days(made: pd.DataFrame, labels: Sequence[str]) -> Iterable[dict[str, Any]]
         made["mean"].tolist(),
         quantiles,
         made["stock_target"].tolist(),
+        (dict(zip(CAUSES, row, strict=True)) for row in because),
         _text(made["issued_at"]),
         made["degraded"].tolist(),
     )

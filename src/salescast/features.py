@@ -55,7 +55,8 @@ def build(
 
     Only rows known at the close of each origin are read. Beside the features a row carries
     `level` (units a day: the exposure the ratios refer to), the baselines `seasonal_naive` and
-    `weekday_mean` (units), `price`, `closed` (the shop never trades on that weekday)
+    `weekday_mean` (units), `price`, `closed` (the shop never trades on that weekday),
+    the climatology of rain (`normal_probability`, `normal_mm`)
     and `issued_at` (day of the weather issue used; NaT where it is climatology).
     `source="none"` is the blind twin: its weather columns are NaN.
     Raises NotEnoughHistoryError when no series is known at an origin.
@@ -166,7 +167,8 @@ def _weather(
     known: Knowledge, who: pd.DataFrame, at: int, horizon: int, source: str
 ) -> dict[str, Floats]:
     if source == "none":
-        return {name: np.full((1, 1), np.nan) for name in WEATHER}
+        unknown = np.full((1, 1), np.nan)
+        return dict.fromkeys((*WEATHER, "normal_probability", "normal_mm"), unknown)
     days = np.arange(at + 1 + horizon, dtype=np.float64) + known.first_day
     rain, temp = (known.observed[name][:, : at + 1] for name in ("precip_mm", "temp_c"))
     normal = weather.climate(rain, temp, days[: at + 1], days[at + 1 :])
@@ -179,6 +181,8 @@ def _weather(
         for matrices in (known.issued, known.issued_before)
     )
     return {
+        "normal_probability": normal.probability[place],
+        "normal_mm": normal.precip_mm[place],
         "rain_revision": np.nan_to_num(now - before)[place],
         "rain_probability": outlook.probability[place],
         "rain_mm": outlook.precip_mm[place],

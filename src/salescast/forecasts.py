@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from salescast.explain import CAUSES, contributions
 from salescast.features import KEYS
 from salescast.model import Model, predict
 
@@ -22,11 +23,15 @@ def issue(
     """Return the forecasts of feature rows, ready for the ledger and the API.
 
     `versions` = (model version, data version). Columns: those of `model.predict`, model_version,
-    data_version, degraded (a list of what was missing, per row) and receipt_id (one a series).
+    data_version, degraded (a list of what was missing, per row), because_* (units each cause adds
+    to the mean, see `explain`) and receipt_id (one a series).
     """
     predicted = predict(model, rows, quantiles, critical)
     predicted["model_version"], predicted["data_version"] = versions
     predicted["degraded"] = _degraded(predicted)
+    because = contributions(model, rows)
+    for cause in CAUSES:
+        predicted[f"because_{cause}"] = because[cause].to_numpy()
     predicted["receipt_id"] = _receipts(predicted)
     return predicted
 

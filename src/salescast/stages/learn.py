@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from salescast import features as feature
@@ -18,7 +19,8 @@ from salescast.backtest import (
 )
 from salescast.demand import estimate
 from salescast.errors import NotEnoughHistoryError
-from salescast.model import as_payload, fit
+from salescast.explain import importance
+from salescast.model import Model, as_payload, fit, training_rows
 from salescast.orders import unit_costs
 from salescast.schema import Tables, last_day
 from salescast.settings import Settings
@@ -135,11 +137,25 @@ def train(settings: Settings) -> dict[str, Any]:
     model = fit(rows, happened, how.kind, how.params, how.seed)
     payload = {"model": as_payload(model), "contract": contract(settings, how, origin)}
     replace(settings.build / "model.skops", lambda part: registry.write_model(part, payload))
+    weigh(settings, model, rows, happened)
     return {
         "rows": len(happened),
         "trained_until": model.trained_until,
         "says": f"{how.kind} on {len(happened):,} sold days until {model.trained_until}",
     }
+
+
+def weigh(
+    settings: Settings, model: Model, rows: pd.DataFrame, happened: pd.DataFrame
+) -> dict[str, float]:
+    """Write what the model leans on, by group of features, over its last four training origins."""
+    known = training_rows(rows, happened)
+    last = np.sort(known["origin"].unique())[-4:]
+    sample = known[known["origin"].isin(last)]
+    actual, levels = sample["units"].to_numpy(float), settings.forecast.quantiles
+    leans = importance(model, sample, actual, levels, settings.model.seed)
+    write_json(settings.build / "importance.json", leans)
+    return leans
 
 
 def contract(settings: Settings, how: Recipe, origin: pd.Timestamp) -> dict[str, Any]:

@@ -20,7 +20,14 @@ from salescast.stages.files import present, read_frame, read_json, write_json
 from salescast.stages.learn import recipe, scored
 
 REQUIREMENTS = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
-ARTIFACTS = ("scorecard.json", "scorecard.html", "predictions.parquet", "quality.json", "plots")
+ARTIFACTS = (
+    "importance.json",
+    "scorecard.json",
+    "scorecard.html",
+    "predictions.parquet",
+    "quality.json",
+    "plots",
+)
 
 
 def open_registry(settings: Settings) -> Registry:

@@ -83,9 +83,11 @@ def _live(live: dict[str, Any]) -> str:
 def _forecast(answer: dict[str, Any]) -> str:
     first = answer["forecasts"][0]
     days = "  ".join(f"{day['date'][5:]} {day['mean']:.1f}" for day in first["days"][:7])
+    most = max(first["days"], key=lambda day: abs(day["because"]["weather"]))
     return (
         f"forecast  {first['store_id']} × {first['item_id']}, units a day, by version "
-        f"{answer['model_version']}\n          {days} …\n          receipt {first['receipt_id']}"
+        f"{answer['model_version']}\n          {days} …\n          weather on {most['date'][5:]}: "
+        f"{most['because']['weather']:+.1f} units\n          receipt {first['receipt_id']}"
     )
 
 
