@@ -75,8 +75,16 @@ def _encode(made: pd.DataFrame, labels: Sequence[str]) -> dict[Key, Forecast]:
 
 
 def _days(made: pd.DataFrame, labels: Sequence[str]) -> Iterable[dict[str, Any]]:
-    names = ("date", "lead_time", "mean", "quantiles", "stock_target", "because")
-    names += ("issued_at", "degraded")
+    names = [
+        "date",
+        "lead_time",
+        "mean",
+        "quantiles",
+        "stock_target",
+        "because",
+        "issued_at",
+        "degraded",
+    ]
     because = made[[f"because_{cause}" for cause in CAUSES]].to_numpy().tolist()
     quantiles = (dict(zip(labels, row, strict=True)) for row in made[[*labels]].to_numpy().tolist())
     columns: tuple[Iterable[Any], ...] = (
