@@ -1,0 +1,163 @@
+"""`dvc repro` on a fresh clone: every result from files and settings, and the flow's bytes."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from salescast import store
+from salescast.settings import read_settings
+from salescast.stages import REPRODUCIBLE
+
+ROOT = Path(__file__).parents[2]
+SMALL = {
+    "cutoffs = 26": "cutoffs = 4",
+    "refit_every = 13": "refit_every = 4",
+    "origin_every_days = 5": "origin_every_days = 20",
+}
+STORES = ["london-1", "london-2"]
+NAMES = ("features.parquet", "predictions.parquet", "scorecard.json", "metrics.json", "model.skops")
+IDENTITY = {
+    f"GIT_{who}_{what}": "test@example.org"
+    for who in ("AUTHOR", "COMMITTER")
+    for what in ("NAME", "EMAIL")
+}
+
+pytestmark = pytest.mark.xdist_group("dvc")  # one clone for all of them
+
+
+def _run(clone: Path, *command: str) -> str:
+    """Run a command in the clone, with the clone's code, and return what it printed."""
+    environment = (
+        os.environ
+        | IDENTITY
+        | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": f"{clone / 'src'}{os.pathsep}{clone}",
+        }
+    )
+    done = subprocess.run(
+        command, cwd=clone, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clone HEAD and pull its data from the embedded remote."""
+    clone = tmp_path_factory.mktemp("dvc") / "clone"
+    source = ROOT.as_uri()
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", source, str(clone)], check=True)
+    _run(clone, "dvc", "pull")
+    assert _run(clone, "git", "status", "--short") == ""
+    return clone
+
+
+@pytest.fixture(scope="module")
+def clone(fresh: Path) -> Path:
+    """Reduce the clone to two shops and few origins, reproduce, and commit the result."""
+    config = fresh / "config.toml"
+    text = config.read_text()
+    for long, short in SMALL.items():
+        assert long in text
+        text = text.replace(long, short)
+    config.write_text(text)
+    _keep(fresh / "data", STORES)
+    _run(fresh, "dvc", "add", "data")
+    _run(fresh, "dvc", "repro")
+    _run(fresh, "git", "commit", "--quiet", "--all", "--message", "Two shops")
+    assert _run(fresh, "git", "status", "--short") == ""
+    return fresh
+
+
+def _keep(data: Path, store_ids: list[str]) -> None:
+    stores = pd.concat(map(pd.read_parquet, (data / "stores").glob("*.parquet")))
+    places = stores.loc[stores["store_id"].isin(store_ids), "location_id"].unique()
+    wanted = {"store_id": store_ids, "location_id": places}
+    for path in data.rglob("*.parquet"):
+        rows = pd.read_parquet(path)
+        for column in wanted.keys() & set(rows):
+            rows = rows[rows[column].isin(wanted[column])]
+        rows.to_parquet(path, index=False)
+
+
+def test_a_second_repro_does_nothing(clone: Path) -> None:
+    """What did not change is not made again."""
+    assert "Running stage" not in _run(clone, "dvc", "repro")
+
+
+def test_the_flow_makes_the_same_bytes(clone: Path, tmp_path: Path) -> None:
+    """The stages, called as the flows call them, write what `dvc repro` wrote."""
+    store.init_workspace(tmp_path / "copy", clone)
+    settings = read_settings(tmp_path / "copy" / "config.toml")
+
+    for stage in REPRODUCIBLE.values():
+        stage(settings)
+
+    same = [n for n in NAMES if (settings.build / n).read_bytes() == _built(clone, n)]
+    assert same == list(NAMES)
+
+
+def _built(clone: Path, name: str) -> bytes:
+    return (clone / "build" / name).read_bytes()
+
+
+def test_the_graph_holds_each_stage(clone: Path) -> None:
+    """`dvc dag` draws the stages and the data they come from."""
+    drawn = _run(clone, "dvc", "dag", "--dot")
+    assert [name for name in ("data.dvc", *REPRODUCIBLE) if f'"{name}"' not in drawn] == []
+
+
+def test_the_scores_are_drawn(clone: Path) -> None:
+    """`dvc plots show` draws each segment of the scorecard."""
+    _run(clone, "dvc", "plots", "show", "--out", "build/dvc_plots")
+    page = (clone / "build/dvc_plots/index.html").read_text()
+    assert [n for n in ("lead_time", "season", "store_id", "item_id") if n not in page] == []
+
+
+def test_an_experiment_is_compared_with_the_last_commit(clone: Path) -> None:
+    """`dvc exp run` with another model changes the metrics, and the diff shows both."""
+    changed = ["--set-param", "config.toml:model.kind=boosting"]
+    _run(clone, "dvc", "exp", "run", "--name", "boosting", *changed)
+
+    diff = json.loads(_run(clone, "dvc", "metrics", "diff", "--json"))
+    listed = _run(clone, "dvc", "exp", "list", "--name-only")
+
+    wape = diff["build/metrics.json"]["wape"]
+    assert wape["old"] != wape["new"]
+    assert "boosting" in listed
+
+
+def test_each_module_that_makes_results_is_a_dependency() -> None:
+    """A change to the code of a result makes it anew: no module of the core is forgotten."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values()
+    watched = {dep for stage in stages for dep in stage["deps"]}
+    assert sorted(_core("src/salescast/stages/learn.py") - watched) == []
+
+
+def _core(path: str) -> set[str]:
+    """Return `path` and the single-file modules of salescast it imports, and they import."""
+    found, todo = set(), [path]
+    while todo:
+        source = todo.pop()
+        if source not in found:
+            found.add(source)
+            todo += [p for name in _imported(source) if (ROOT / (p := name)).is_file()]
+    return found - {"src/salescast/settings.py"}  # its values are DVC's parameters
+
+
+def _imported(path: str) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "salescast":
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("salescast."):
+            names.add(str(node.module).split(".")[1])
+    return {f"src/salescast/{name}.py" for name in names}
