@@ -32,7 +32,7 @@ def world(
     logit of the true chance is a + b·logit of what was said at lead 1; rain of wet days is gamma
     of `shape`, `ratio` times what was said; temperature is half of the anomaly said. At lead 2
     the issue says the truth, at lead 3 there is none.
-    """  # fmt: skip
+    """
     rng = np.random.default_rng(5)
     said = rng.uniform(0.05, 0.95, count)
     true = sigmoid(line[0] + line[1] * logit(said))
