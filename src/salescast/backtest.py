@@ -123,7 +123,7 @@ def scores(scored: pd.DataFrame, quantiles: Sequence[float]) -> dict[str, float]
 def scorecard(scored: pd.DataFrame, quantiles: Sequence[float]) -> dict[str, Any]:
     """Return scores per model: overall and by segment, with money per year.
 
-    `cost_per_year` is for the whole chain: mean cost of a series-day × series × 365.25.
+    `cost_per_year` is for the whole chain: cost of a day × 365.25; closed days cost nothing.
     `skill` is 1 − cost ÷ cost of the seasonal naive. `saved` is what the challenger saves a year
     against each baseline, with a 90 % bootstrap interval over origins.
     """
@@ -131,7 +131,7 @@ def scorecard(scored: pd.DataFrame, quantiles: Sequence[float]) -> dict[str, Any
     card: dict[str, dict[str, Any]] = {}
     for name, rows in scored.groupby("model"):
         overall = scores(rows, quantiles)
-        overall["cost_per_year"] = overall["cost"] * series * YEAR_DAYS
+        overall["cost_per_year"] = float(rows["cost"].sum()) / _days(rows) * YEAR_DAYS
         card[str(name)] = {"overall": overall} | {
             segment: {str(key): scores(part, quantiles) for key, part in rows.groupby(column)}
             for segment, column in SEGMENTS.items()
@@ -144,16 +144,22 @@ def scorecard(scored: pd.DataFrame, quantiles: Sequence[float]) -> dict[str, Any
         "origins": [f"{pd.Timestamp(o):%Y-%m-%d}" for o in origins],
         "series": series,
         "censored": float(scored["sold_out"].mean()),
-        "saved": {name: _saved(scored, name, series) for name in card if name != CHALLENGER},
+        "saved": {name: _saved(scored, name) for name in card if name != CHALLENGER},
         "models": card,
     }
 
 
-def _saved(scored: pd.DataFrame, name: str, series: int) -> dict[str, float]:
+def _saved(scored: pd.DataFrame, name: str) -> dict[str, float]:
     ours, theirs = (scored[scored["model"] == model] for model in (CHALLENGER, name))
-    per_origin = [value * series * YEAR_DAYS for value in saving(ours, theirs)]
+    rows_a_day = len(ours) / _days(ours)
+    per_origin = [value * rows_a_day * YEAR_DAYS for value in saving(ours, theirs)]
     low, high = metrics.bootstrap(per_origin, [0.05, 0.95], seed=0)
     return {"mean": float(np.mean(per_origin)), "low": low, "high": high}
+
+
+def _days(rows: pd.DataFrame) -> int:
+    """Return how many days were forecast, closed ones included, counting each origin's anew."""
+    return int(rows["origin"].nunique() * rows["lead_time"].max())
 
 
 def saving(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[float]:

@@ -140,11 +140,22 @@ def ingest(
 
 
 @app.command()
-def train(engine: EngineOption = Engine.inline, as_json: JsonOption = False) -> None:
+def train(
+    search: Annotated[int, typer.Option(min=0, help="Trials of hyperparameters first.")] = 0,
+    engine: EngineOption = Engine.inline,
+    as_json: JsonOption = False,
+) -> None:
     """Train, backtest and judge a challenger; exit code 3 where the gate refuses it."""
+    from salescast.stages.learn import tune
     from salescast.stages.release import raise_refusal
 
     settings = read_settings()
+    if search:
+        found = tune(settings, search)
+        logging.getLogger("salescast").info(found["says"])
+        for name, value in found["params"].items():
+            os.environ[f"SALESCAST_MODEL__{name.upper()}"] = str(value)
+        settings = read_settings()
     result = _flow("train", engine, settings)
     _print(result, as_json=as_json)
     raise_refusal(result)

@@ -42,8 +42,8 @@ SPREAD: Mapping[str, tuple[float, float]] = {
     **dict.fromkeys(WEEKDAYS, (1.0, 0.1)),
 }
 TERMS = tuple(SPREAD)
-RECENT_DAYS = 56
-# How far demand may drift within that time; more than its noise explains is believed.
+DEFAULTS: Mapping[str, float] = {"recent_days": 56.0, "drift": 1.0, "departure": 1.0}
+# How far demand may drift within the recent days; more than its noise explains is believed.
 DRIFT: Mapping[str, float] = {"chain": 0.06, "store": 0.03, "item": 0.03, "series": 0.03}
 SATURATION_MM = 15.0  # beyond that more rain sells no more umbrellas
 STEPS, ROUNDS = 8, 5  # of Newton without the days sold out, then with them imputed
@@ -134,9 +134,11 @@ def _code(known: tuple[str, ...], ids: pd.Series) -> Ints:
     return codes
 
 
-def fit(happened: pd.DataFrame) -> Response:
+def fit(happened: pd.DataFrame, params: Mapping[str, float] = DEFAULTS) -> Response:
     """Fit the response to what happened (`features.past`), sold-out days un-censored.
 
+    `params`: recent_days the level may have drifted over, and factors on how far it may (`drift`)
+    and how far stores and items may depart from the chain (`departure`).
     Fisher scoring on the penalised quasi-likelihood with variance m + m² ÷ k, between steps k
     by moments and E[demand | demand ≥ sold] for the days sold out.
     """
@@ -145,7 +147,8 @@ def fit(happened: pd.DataFrame) -> Response:
     cutoff = float(happened["date"].max().to_datetime64().astype("datetime64[D]").astype(float))
     x = terms(happened, cutoff, happened["wet"].to_numpy(), happened["rain_mm"].to_numpy())
     sold, censored = happened["units"].to_numpy(float), happened["sold_out"].to_numpy(bool)
-    pool = Pool.of(x, store, item, np.array(list(SPREAD.values())).T)
+    spread = np.array(list(SPREAD.values())).T * [[1.0], [params["departure"]]]
+    pool = Pool.of(x, store, item, spread)
     # Days sold out come in only once the rest has settled: imputing from a wild start would stay.
     theta, y, k = pool.start(sold), sold, np.full(len(items), 5.0)
     for step in range(STEPS + ROUNDS):
@@ -164,7 +167,7 @@ def fit(happened: pd.DataFrame) -> Response:
         np.pad(own_series, ((1, 0), (1, 0))),
         np.concatenate([[np.median(k)], k]),
         cutoff,
-        np.pad(_recent(pool, y, mean, k[item]), ((1, 0), (1, 0)), constant_values=1.0),
+        np.pad(_recent(pool, y, mean, k[item], params), ((1, 0), (1, 0)), constant_values=1.0),
     )
 
 
@@ -209,14 +212,14 @@ def dispersion(y: Floats, mean: Floats, group: Ints, groups: int) -> Floats:
     return np.clip(square / np.maximum(excess, 1e-9), 0.2, 1e6)
 
 
-def _recent(pool: Pool, y: Floats, mean: Floats, k: Floats) -> Floats:
+def _recent(pool: Pool, y: Floats, mean: Floats, k: Floats, params: Mapping[str, float]) -> Floats:
     """Return how far each series lately departs from what is expected, (stores, items).
 
     A ratio of sums over the last days, shrunk by its own noise (an empirical-Bayes weight,
     Morris 1983), first for the chain, then for what is left of store, item and series.
     """
     day = pool.x[:, TERMS.index("years")] * YEAR_DAYS
-    late = day > -RECENT_DAYS
+    late = day > -params["recent_days"]
     store, item = pool.store[late], pool.item[late]
     y, mean, k = y[late], mean[late], k[late]
     code = store * pool.shape[1] + item
@@ -234,7 +237,8 @@ def _recent(pool: Pool, y: Floats, mean: Floats, k: Floats) -> Floats:
         expected = mean * factor[code]
         total = np.maximum(np.bincount(group, expected, count), 1e-9)
         noise = np.bincount(group, expected + expected**2 / k, count) / total**2
-        weight = DRIFT[name] ** 2 / (DRIFT[name] ** 2 + noise)
+        drift = (params["drift"] * DRIFT[name]) ** 2
+        weight = drift / (drift + noise)
         ratio = 1.0 + weight * (np.bincount(group, y, count) / total - 1.0)
         factor *= ratio[of_series[name]]
     return factor.reshape(pool.shape)

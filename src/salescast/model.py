@@ -70,7 +70,12 @@ def fit(
         weather = calibration.fit(rows, happened, int(rows["lead_time"].max()))
         if rows["rain_probability"].isna().all():  # the blind twin learns from no weather either
             happened = happened.assign(**dict.fromkeys(WEATHER_CAME, 0.0))
-        return Model(kind, Integrated(demand.fit(happened), weather), {}, until)
+        return Model(
+            kind,
+            Integrated(demand.fit(happened, demand.DEFAULTS | dict(params)), weather),
+            {},
+            until,
+        )
     parts = None if kind in BASELINES else boosting.fit(known, params, seed)
     model = Model(kind, parts, {}, until)
     items, item = np.unique(known["item_id"].to_numpy(str), return_inverse=True)

@@ -109,6 +109,9 @@ class Model(_Section):
 
     kind: Literal["integrated", "boosting"]
     seed: int
+    recent_days: float = Field(56, ge=7)
+    drift: float = Field(1.0, gt=0)
+    departure: float = Field(1.0, gt=0)
     iterations: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     max_leaf_nodes: int = Field(ge=2)
@@ -194,6 +197,11 @@ class Settings(BaseSettings):
     def build(self) -> Path:
         """Where everything derived is written."""
         return self.root / "build"
+
+    @property
+    def artifacts(self) -> Path:
+        """Where a registry without a server keeps its files."""
+        return self.build / "mlartifacts"
 
     @property
     def ledger_url(self) -> str:

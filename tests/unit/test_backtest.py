@@ -88,8 +88,8 @@ def test_the_scorecard_covers_each_lead_store_and_item(world):
         assert sum(s["rows"] for s in ours[segment].values()) == ours["overall"]["rows"]
 
 
-def test_money_per_year_is_the_mean_day_of_a_series_times_series_times_days(world):
-    """Cost × series × 365.25."""
+def test_money_per_year_is_the_cost_of_a_day_times_the_days_of_a_year(world):
+    """Every series trades every day here: cost × series × 365.25."""
     truth = estimate(past(world[0], FIRST + pd.Timedelta(days=199)))
     card = scorecard(outcomes(predictions(world), truth, unit_costs(make_items())), LEVELS)
     ours = card["models"]["challenger"]["overall"]

@@ -89,6 +89,24 @@ class Registry:
                 self._alias("challenger", version.number)
             return version
 
+    def log_search(self, trials: Sequence[tuple[Mapping[str, float], float]], name: str) -> str:
+        """Record a search as one run with a nested run per (params, cost); return its id."""
+        from mlflow.entities import Param
+
+        with outages(self._uri):
+            experiment = self._experiment()
+            parent = self._client.create_run(experiment, run_name=name).info.run_id
+            for params, cost in trials:
+                tags = {"mlflow.parentRunId": parent}
+                run = self._client.create_run(experiment, tags=tags).info.run_id
+                named = [Param(key, str(value)) for key, value in params.items()]
+                self._client.log_batch(run, params=named)
+                self._client.log_metric(run, "cost", cost)
+                self._client.set_terminated(run, "FINISHED")
+            self._client.log_metric(parent, "cost", min(cost for _, cost in trials))
+            self._client.set_terminated(parent, "FINISHED")
+            return str(parent)
+
     def _registered(self, key: str | None) -> Version | None:
         if key is None:
             return None

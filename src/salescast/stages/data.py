@@ -1,5 +1,6 @@
 """From a feed to versioned, validated tables."""
 
+import os
 import subprocess
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,6 +14,8 @@ from salescast.feeds import open_feed
 from salescast.schema import Tables, close_of, last_day, last_known
 from salescast.settings import Settings, read_settings
 from salescast.stages.files import write_json
+
+FILES_VARIABLE = "SALESCAST_FEED__FILES__FOLDER"
 
 
 def ingest(settings: Settings, until: date | None = None) -> dict[str, Any]:
@@ -119,6 +122,8 @@ def open_workspace(settings: Settings, folder: Path) -> Settings:
     if target == settings.root:
         return settings
     store.init_workspace(target, settings.root)
+    if settings.feed.kind == "files":  # the copy takes its rows from where the original does
+        os.environ[FILES_VARIABLE] = str(settings.root / settings.feed.files.folder)
     return read_settings(target / "config.toml")
 
 

@@ -16,6 +16,7 @@ from salescast.backtest import (
     outcomes,
     run,
     scorecard,
+    served_by,
 )
 from salescast.demand import estimate
 from salescast.errors import NotEnoughHistoryError
@@ -23,6 +24,7 @@ from salescast.explain import importance
 from salescast.model import Model, as_payload, fit, training_rows
 from salescast.orders import unit_costs
 from salescast.schema import Tables, last_day
+from salescast.search import search
 from salescast.settings import Settings
 from salescast.stages.files import read_frame, replace, write_frame, write_json
 
@@ -156,6 +158,41 @@ def weigh(
     leans = importance(model, sample, actual, levels, settings.model.seed)
     write_json(settings.build / "importance.json", leans)
     return leans
+
+
+SEARCHED = 6  # origins a trial is judged by, all before the backtest's, which must not be tuned on
+
+
+def tune(settings: Settings, trials: int) -> dict[str, Any]:
+    """Search hyperparameters at origins before the backtest's and log each trial to MLflow.
+
+    Returns `params`, the cheapest ones; `SALESCAST_MODEL__…` hands them to the stages.
+    """
+    tables, plan = store.read_all(settings.data), settings.backtest
+    trained, tested = origins(settings, tables)
+    week = pd.Timedelta(days=plan.every_days)
+    judged = [tested[0] - week * i for i in range(2, 2 + SEARCHED)][::-1]
+    horizon = settings.forecast.horizon
+    rows = feature.build(tables, [*trained, *judged], horizon, settings.features.weather)
+    how = recipe(settings, tables)
+    happened = feature.past(tables, judged[0])
+    known, served = rows[rows["origin"] < judged[0]], rows[rows["origin"].isin(judged)]
+    truth = estimate(feature.past(tables, last_day(tables)))
+    costs = unit_costs(schema.latest("items", tables["items"]))
+
+    def cost_of(params: dict[str, float]) -> float:
+        model = fit(known, happened, how.kind, {**how.params, **params}, how.seed)
+        said = served_by(model, served, how, CHALLENGER)
+        return float(outcomes(said, truth, costs)["cost"].mean())
+
+    found = search(how.kind, how.params, cost_of, trials, how.seed)
+    tracking = registry.Registry(settings.mlflow_uri, settings.product.model, settings.artifacts)
+    tracking.log_search([(t.params, t.cost) for t in found], f"search {how.kind}")
+    best = found[0]
+    says = f"{trials} trials of {how.kind}: {best.cost:.4f} a series-day with " + ", ".join(
+        f"{name} {value:.3g}" for name, value in best.params.items()
+    )
+    return {"params": dict(best.params), "cost": best.cost, "says": says}
 
 
 def contract(settings: Settings, how: Recipe, origin: pd.Timestamp) -> dict[str, Any]:

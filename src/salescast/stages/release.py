@@ -32,7 +32,7 @@ ARTIFACTS = (
 
 def open_registry(settings: Settings) -> Registry:
     """Return the model registry of this workspace."""
-    return Registry(settings.mlflow_uri, settings.product.model, settings.build / "mlartifacts")
+    return Registry(settings.mlflow_uri, settings.product.model, settings.artifacts)
 
 
 def register(settings: Settings) -> dict[str, Any]:
