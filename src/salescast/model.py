@@ -72,7 +72,7 @@ def fit(
             happened = happened.assign(**dict.fromkeys(WEATHER_CAME, 0.0))
         return Model(
             kind,
-            Integrated(demand.fit(happened, demand.DEFAULTS | dict(params)), weather),
+            Integrated(demand.fit(happened, {**demand.DEFAULTS, **params}), weather),
             {},
             until,
         )
