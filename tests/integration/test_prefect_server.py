@@ -1,0 +1,211 @@
+"""The deployments on a real server, one of them run by a real worker."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from salescast import store
+from salescast.errors import FeedUnavailableError, GateRefused, StoreUnavailableError
+from salescast.settings import read_settings
+from salescast.stages import STAGES
+from tests.builders import make_tables
+
+ROOT = Path(__file__).parents[2]
+FLOWS = {"ingest", "train", "deploy", "forecast", "monitor", "lifecycle"}
+PATIENCE = 180  # seconds; a shared machine starts a server in five to sixty
+
+pytestmark = pytest.mark.xdist_group("prefect")  # one server for all of them
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Prefect server of our own, with every flow deployed."""
+
+    api: str
+    environment: dict[str, str]
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Return the server's answer to a query."""
+        reply = httpx.post(f"{self.api}/{path}", json=body or {}, timeout=30)
+        reply.raise_for_status()
+        return reply.json()
+
+    def prefect(self, *words: str) -> None:
+        """Run Prefect's command line in the repository's folder."""
+        command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Start the server on a free port with a home of its own, and deploy prefect.yaml."""
+    home = tmp_path_factory.mktemp("prefect")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "salescast",
+        "PWD": str(ROOT),  # as a shell sets it
+    }
+    server = Server(environment["PREFECT_API_URL"], environment)
+    command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port), "--no-ui"]
+    with _running(command, environment, home / "server.log"):
+        _wait(lambda: _healthy(server.api), home / "server.log")
+        server.prefect("work-pool", "create", "salescast", "--type", "process")
+        server.prefect("deploy", "--all")
+        yield server
+
+
+@contextmanager
+def _running(command: list[str], environment: dict[str, str], log: Path) -> Iterator[None]:
+    """Run a command, its output in a file, until the block ends."""
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def _wait(done: Callable[[], bool], log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < deadline, log.read_text()[-3000:]
+        time.sleep(0.5)
+
+
+def _healthy(api: str) -> bool:
+    try:
+        return httpx.get(f"{api}/health", timeout=5).is_success
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a workspace with tables and features; nothing has been forecast in it yet."""
+    folder = tmp_path_factory.mktemp("workspace")
+    text = (ROOT / "config.toml").read_text().replace("cutoffs = 26", "cutoffs = 4")
+    (folder / "config.toml").write_text(text)
+    store.append(folder / "data", make_tables(200))
+    STAGES["features"](read_settings(folder / "config.toml"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def flow_run(server: Server, workspace: Path) -> dict[str, Any]:
+    """Ask for a run of the deployment monitor/daily, and let a worker take it."""
+    config = f"config={workspace / 'config.toml'}"
+    server.prefect("deployment", "run", "monitor/daily", "--param", config)
+    server.prefect("worker", "start", "--pool", "salescast", "--run-once", "--limit", "1")
+    return _asked_for(server)
+
+
+def _asked_for(server: Server) -> dict[str, Any]:
+    """Return the run somebody asked for; the scheduler has planned others."""
+    runs = server.post("flow_runs/filter", {"sort": "EXPECTED_START_TIME_ASC"})
+    return next(run for run in runs if not run["auto_scheduled"])
+
+
+def test_each_flow_is_deployed_with_a_schedule_and_a_description(server: Server) -> None:
+    """The page of deployments says what runs, when, and what for."""
+    deployed = server.post("deployments/filter")
+    names = {flow["id"]: flow["name"] for flow in server.post("flows/filter")}
+
+    assert {names[one["flow_id"]] for one in deployed} == FLOWS
+    assert [one["name"] for one in deployed if not one["schedules"]] == []
+    assert [one["name"] for one in deployed if not one["description"]] == []
+
+
+def test_the_rehearsal_waits_to_be_asked(server: Server) -> None:
+    """Everything runs by itself but for the flow that does it all over again."""
+    deployed = server.post("deployments/filter")
+    resting = [one["name"] for one in deployed if not one["schedules"][0]["active"]]
+    assert resting == ["rehearsal"]
+
+
+def test_a_worker_completes_a_run(flow_run: dict[str, Any]) -> None:
+    """The deployment finds code, parameters and workspace, and ends well."""
+    assert (flow_run["state_type"], flow_run["name"]) == ("COMPLETED", "monitor")
+
+
+def test_the_run_shows_its_steps_and_results(server: Server, flow_run: dict[str, Any]) -> None:
+    """Tasks bear the names of the stages; the report is linked, the alarms are a table."""
+    of_run = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
+    tasks = [task["name"] for task in server.post("task_runs/filter", of_run)]
+    shown = {one["key"]: one["type"] for one in server.post("artifacts/filter", of_run)}
+
+    assert tasks == ["monitor"]
+    assert shown == {"report": "markdown", "alarms": "table"}  # Prefect keeps links as markdown
+
+
+def test_our_lines_are_in_the_runs_log(server: Server, flow_run: dict[str, Any]) -> None:
+    """What the console says is said on the run's page, too."""
+    wanted = {"logs": {"flow_run_id": {"any_": [flow_run["id"]]}}}
+    said = [line["message"] for line in server.post("logs/filter", wanted)]
+    assert any(line.startswith("monitor ") for line in said)
+
+
+def test_prefect_yaml_names_no_place() -> None:
+    """What is deployed lies where it was deployed from; nothing is fetched, no path is fixed."""
+    described = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    (step,) = described["pull"]
+    assert step == {"prefect.deployments.steps.set_working_directory": {"directory": "{{ $PWD }}"}}
+
+
+@pytest.fixture
+def attempts(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
+    """Return a function that runs a failing stage under Prefect and counts the attempts."""
+    from prefect import flow
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows import on_prefect
+
+    monkeypatch.setattr(on_prefect, "WAITS", (0.0, 0.0, 0.0))
+
+    def run(error: Exception, times: int) -> int:
+        failures = [error] * times
+        made: list[int] = []
+
+        def stage(_settings: object) -> dict[str, Any]:
+            made.append(1)
+            if failures:
+                raise failures.pop()
+            return {"says": "done"}
+
+        monkeypatch.setitem(STAGES, "stage", stage)  # type: ignore[arg-type] # a dict below
+        settings = read_settings(ROOT / "config.toml")
+        with suppress(type(error)):
+            flow(name="attempts")(lambda: on_prefect.on_prefect(settings)("stage"))()
+        return len(made)
+
+    with temporary_settings({PREFECT_API_URL: server.api}):
+        yield run
+
+
+def test_a_source_that_comes_back_is_waited_for(attempts: Callable[..., int]) -> None:
+    """An outage of a feed or a store is tried again, three times at most."""
+    assert attempts(FeedUnavailableError("no answer"), times=2) == 3
+    assert attempts(StoreUnavailableError("no answer"), times=9) == 4
+
+
+def test_a_refusal_is_not_tried_again(attempts: Callable[..., int]) -> None:
+    """What waiting does not change is raised at once, as it is."""
+    assert attempts(GateRefused("too biased"), times=9) == 1
