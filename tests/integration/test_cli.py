@@ -1,0 +1,304 @@
+"""Every command does what `salescast --help` says, and says it where it belongs."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from salescast import store
+from salescast.cli import app
+from salescast.ledger import Ledger
+from salescast.schema import as_of
+from salescast.settings import read_settings
+from tests.builders import make_tables
+from tests.workspaces import (
+    DAYS,
+    FORTNIGHT,
+    LAST,
+    contents,
+    make_workspace,
+    run_apart,
+    run_here,
+)
+
+pytestmark = pytest.mark.xdist_group("cli")
+
+
+def _refused(text: str) -> float:
+    raise AssertionError(f"{text} is no JSON")
+
+
+def parsed(out: str) -> dict:
+    """Return the JSON that is alone on stdout; NaN and Infinity are none."""
+    return json.loads(out, parse_constant=_refused)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Workspace with a judged challenger, a fortnight before the newest day in the inbox."""
+    root = make_workspace(tmp_path_factory.mktemp("cli") / "shop", make_tables(DAYS))
+    store.append(root / "data", as_of(make_tables(DAYS), LAST - FORTNIGHT))
+    with pytest.MonkeyPatch.context() as patch:
+        from flows.engine import inline
+        from flows.train import train
+
+        patch.setenv("TQDM_DISABLE", "1")
+        train(inline(read_settings(root / "config.toml")))
+    return root
+
+
+@pytest.fixture(scope="module")
+def released(trained: Path) -> Path:
+    """Return the workspace once its challenger is champion and has forecast."""
+    from salescast.stages import run_stage
+
+    settings = read_settings(trained / "config.toml")
+    run_stage("promote", settings)
+    run_stage("forecast", settings)
+    return trained
+
+
+def test_help_lists_the_commands_tested_here():
+    """A command that is added gets a test."""
+    names = {command.name or command.callback.__name__ for command in app.registered_commands}
+    tests = Path(__file__).read_text("utf-8")
+    assert {name for name in names if f'"{name}"' not in tests} == set()
+
+
+def test_without_a_command_the_help_is_shown(tmp_path, monkeypatch, capfd):
+    """Whoever types `salescast` sees what there is."""
+    said = run_here(tmp_path, monkeypatch, capfd)
+
+    assert "ingest" in said.out + said.err
+    assert said.code in (0, 2)
+
+
+@pytest.mark.parametrize("words", [("walk",), ("ingest", "--until", "2023-13-01"), ("stage",)])
+def test_wrong_words_are_a_usage_error(tmp_path, monkeypatch, capfd, words):
+    """Unknown command, impossible date, missing name: exit code 2 and no traceback."""
+    said = run_here(make_workspace(tmp_path / "w", {}), monkeypatch, capfd, *words)
+
+    assert said.code == 2
+    assert "Traceback" not in said.err
+    assert said.out == ""
+
+
+def test_ingest_stores_the_days_up_to_the_one_named(tmp_path, monkeypatch, capfd):
+    """`ingest --until --json`: those rows, a version, and JSON alone on stdout."""
+    root = make_workspace(tmp_path / "shop", make_tables(60))
+    until = pd.Timestamp("2023-02-20")
+
+    said = run_here(root, monkeypatch, capfd, "ingest", "--until", "2023-02-20", "--json")
+
+    result = parsed(said.out)
+    sales = store.read(root / "data", "sales")
+    assert said.code == 0
+    assert sales["date"].max() == until
+    assert result["rows"]["sales"] == len(sales)
+    assert result["data_version"] == store.data_version(root / "data")
+
+
+def test_ingest_twice_finds_nothing_new(tmp_path, monkeypatch, capfd):
+    """The second run says so and changes nothing."""
+    root = make_workspace(tmp_path / "shop", make_tables(20))
+    store.append(root / "data", make_tables(20))
+    before = contents(root / "data")
+
+    said = run_here(root, monkeypatch, capfd, "ingest", "--until", "2023-01-21")
+
+    assert said.code == 0
+    assert "nothing new up to 2023-01-21" in said.err
+    assert contents(root / "data") == before
+
+
+def git(root: Path, *words: str) -> str:
+    """Run git and return what it prints."""
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    command = ["git", "-C", str(root), *identity, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_ingest_commit_commits_the_pin_and_nothing_else(tmp_path, monkeypatch, capfd):
+    """In a git and DVC repository `--commit` moves data.dvc; other changes stay as they were."""
+    root = make_workspace(tmp_path / "shop", make_tables(20))
+    git(root, "init", "--quiet")
+    (root / ".dvc").mkdir()
+    (root / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
+    (root / ".gitignore").write_text("/build/\n/data/\n/.dvc/tmp\n/.dvc/cache\n")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message", "Begin")
+    (root / "notes.txt").write_text("mine")
+    git(root, "add", "notes.txt")
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "t")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "t@example.org")
+
+    said = run_here(root, monkeypatch, capfd, "ingest", "--until", "2023-01-21", "--commit")
+
+    assert said.code == 0, said.err
+    assert git(root, "show", "--name-only", "--format=%s").split("\n\n")[1].split() == ["data.dvc"]
+    assert "A  notes.txt" in git(root, "status", "--porcelain")
+    assert store.pinned_version(root) == store.data_version(root / "data")
+    assert git(root, "show", "--format=%s").startswith("Ingest: ")
+
+
+def test_commit_outside_a_repository_says_what_is_missing(tmp_path, monkeypatch, capfd):
+    """Without data.dvc there is nothing to commit; the data are stored all the same."""
+    root = make_workspace(tmp_path / "shop", make_tables(20))
+    store.append(root / "data", make_tables(20))
+
+    said = run_here(root, monkeypatch, capfd, "ingest", "--until", "2023-01-21", "--commit")
+
+    assert said.code == 2
+    assert "no data.dvc to commit" in said.error
+
+
+def test_stage_runs_one_stage_and_prints_its_sentence(trained, monkeypatch, capfd):
+    """`stage version` prints what is pinned."""
+    said = run_here(trained, monkeypatch, capfd, "stage", "version")
+
+    assert said.code == 0
+    assert said.out == f"data version {store.data_version(trained / 'data')}\n"
+
+
+def test_an_unknown_stage_is_an_error_naming_all(trained, monkeypatch, capfd):
+    """The line lists the stages there are."""
+    said = run_here(trained, monkeypatch, capfd, "stage", "bake")
+
+    assert said.code == 2
+    assert re.search("no stage 'bake'; there are ingest, version, validate", said.error)
+
+
+def test_a_refused_challenger_is_exit_code_3_with_reasons(trained, monkeypatch, capfd, tmp_path):
+    """`promote` of a refused model: the reasons on stderr, the champion untouched."""
+    decision = json.loads((trained / "build" / "decision.json").read_text())
+    check = {"name": "bias", "passed": False, "reason": "bias is +40%"}
+    (tmp_path / "build").mkdir()
+    (tmp_path / "config.toml").write_text((trained / "config.toml").read_text())
+    refused = decision | {"verdict": "refuse", "checks": [check]}
+    (tmp_path / "build" / "decision.json").write_text(json.dumps(refused))
+
+    said = run_here(tmp_path, monkeypatch, capfd, "promote", "--json")
+
+    assert said.code == 3
+    assert "is refused: bias is +40%" in said.error
+    assert said.out == ""
+
+
+def test_promote_twice_promotes_once(released, monkeypatch, capfd):
+    """The champion is the champion already; it is said again and nothing changes."""
+    said = run_here(released, monkeypatch, capfd, "promote", "--json")
+
+    assert said.code == 0
+    assert parsed(said.out)["version"] == 1
+
+
+def test_rollback_without_a_previous_champion_says_so(released, monkeypatch, capfd):
+    """One version was ever promoted."""
+    said = run_here(released, monkeypatch, capfd, "rollback")
+
+    assert said.code == 1
+    assert "no previous champion" in said.error
+
+
+def test_forecast_again_says_the_same_and_records_nothing_new(released, monkeypatch, capfd):
+    """`forecast --json`: same data, same model, same receipts."""
+    settings = read_settings(released / "config.toml")
+
+    said = run_here(released, monkeypatch, capfd, "forecast", "--json")
+
+    result = parsed(said.out)
+    with Ledger(settings.ledger_url) as ledger:
+        recorded = len(ledger.forecasts())
+    assert said.code == 0
+    assert (result["series"], recorded) == (4, 4 * 14)
+    assert result["data_version"] == store.data_version(released / "data")
+
+
+def test_receipt_prints_the_forecast_it_stands_for(released, monkeypatch, capfd):
+    """`receipt --json`: fourteen days of one series."""
+    rows = pd.read_parquet(released / "build" / "forecasts.parquet")
+
+    said = run_here(released, monkeypatch, capfd, "receipt", rows["receipt_id"][0], "--json")
+
+    days = parsed(said.out)["forecast"]
+    assert said.code == 0
+    assert [day["lead_time"] for day in days] == list(range(1, 15))
+
+
+def test_an_unknown_receipt_is_an_error_naming_it(released, monkeypatch, capfd):
+    """Nothing is made up."""
+    said = run_here(released, monkeypatch, capfd, "receipt", "none")
+
+    assert said.code == 1
+    assert "no forecast has the receipt none" in said.error
+
+
+def test_monitor_scores_what_has_come_true(released, monkeypatch, capfd):
+    """`monitor --json` after a fortnight: every forecast matured, a report on disk."""
+    store.append(released / "data", make_tables(DAYS))
+
+    said = run_here(released, monkeypatch, capfd, "monitor", "--json")
+
+    result = parsed(said.out)
+    assert said.code == 0, said.err
+    assert result["live"]["matured"] == 1.0
+    assert Path(result["report"]).read_text().startswith("<!")
+
+
+def test_serve_answers_on_the_port_it_names(released):
+    """`serve --port 0` says on stderr where it listens, answers there, and ends when told to."""
+    code = "from salescast.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "serve", "--port", "0"],
+        env=os.environ | {"SALESCAST_CONFIG": str(released / "config.toml")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr
+        line = process.stderr.readline()
+        url = re.search(r"http://127\.0\.0\.1:\d+", line)
+        assert url, line
+        with urllib.request.urlopen(f"{url[0]}/healthz/live", timeout=60) as answer:
+            assert answer.status == 200
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert process.returncode in (0, -15)
+
+
+def test_run_without_data_is_one_line_on_a_process_of_its_own(tmp_path):
+    """`run` with an empty inbox, as a person types it: exit code 1, one line, stdout empty."""
+    root = make_workspace(tmp_path / "shop", {})
+
+    said = run_apart(root, "run", "--workspace", ".", "--engine", "inline", "--json")
+
+    assert said.code == 1
+    assert "no such file; put" in said.error
+    assert said.out == ""
+
+
+def test_under_prefect_an_error_is_one_line_too(tmp_path):
+    """`forecast --engine prefect` before any model: no traceback of Prefect's."""
+    root = make_workspace(tmp_path / "shop", {})
+
+    said = run_apart(root, "forecast", "--engine", "prefect", env={"PREFECT_HOME": str(root)})
+
+    assert said.code == 1
+    assert "no model has been promoted yet" in said.error or "salescast train" in said.error
+    assert said.out == ""
+
+
+def test_train_says_what_it_decided(tmp_path, monkeypatch, capfd, trained):
+    """The gate's decision of the fixture's `train` lies where the summary looks for it."""
+    decision = json.loads((trained / "build" / "decision.json").read_text())
+
+    assert decision["verdict"] in ("promote", "refuse")
+    assert decision["version"] == 1
