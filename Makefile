@@ -20,7 +20,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 BUILD := build/run
 
-.PHONY: help setup run test check fix serve up clean lock
+.PHONY: help setup run test check fix serve up clean lock soak-kills
 
 help: ## List the targets
 	@awk -F ':[^#]*## ' '/^[a-z%-]+:[^#]*## / { sub("%", "NAME", $$1); \
@@ -36,6 +36,9 @@ up: $(INSTALLED) ## Start a Prefect server and a worker, with all flows on their
 
 bench-%: $(INSTALLED) ## Run bench/NAME.py; the figures go to build/bench/NAME.json
 	@$(BIN)/python -m bench.$(subst -,_,$*)
+
+soak-kills: $(INSTALLED) ## Kill each stage at each of its writes, then run it again
+	@SOAK_KILLS=0 $(BIN)/pytest -q tests/integration/test_kills.py
 
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.lock anew
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
