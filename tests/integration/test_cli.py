@@ -21,6 +21,8 @@ from tests.workspaces import (
     DAYS,
     FORTNIGHT,
     LAST,
+    Said,
+    approve,
     contents,
     make_workspace,
     run_apart,
@@ -40,17 +42,17 @@ def parsed(out: str) -> dict:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Workspace with a judged challenger, a fortnight before the newest day in the inbox."""
+def training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
+    """Workspace that ends a fortnight before the newest day in its inbox; what `train` said."""
     root = make_workspace(tmp_path_factory.mktemp("cli") / "shop", make_tables(DAYS))
     store.append(root / "data", as_of(make_tables(DAYS), LAST - FORTNIGHT))
-    with pytest.MonkeyPatch.context() as patch:
-        from flows.engine import inline
-        from flows.train import train
+    return root, run_apart(root, "train", "--json")
 
-        patch.setenv("TQDM_DISABLE", "1")
-        train(inline(read_settings(root / "config.toml")))
-    return root
+
+@pytest.fixture(scope="module")
+def trained(training: tuple[Path, Said]) -> Path:
+    """Return the workspace with a judged challenger."""
+    return training[0]
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,7 @@ def released(trained: Path) -> Path:
     from salescast.stages import run_stage
 
     settings = read_settings(trained / "config.toml")
+    approve(trained)
     run_stage("promote", settings)
     run_stage("forecast", settings)
     return trained
@@ -285,20 +288,13 @@ def test_run_without_data_is_one_line_on_a_process_of_its_own(tmp_path):
     assert said.out == ""
 
 
-def test_under_prefect_an_error_is_one_line_too(tmp_path):
-    """`forecast --engine prefect` before any model: no traceback of Prefect's."""
-    root = make_workspace(tmp_path / "shop", {})
+def test_train_ends_as_the_gate_decides(training):
+    """JSON alone on stdout, the steps on stderr; exit code 0 where promoted, 3 where refused."""
+    said = training[1]
 
-    said = run_apart(root, "forecast", "--engine", "prefect", env={"PREFECT_HOME": str(root)})
+    decision = parsed(said.out)
 
-    assert said.code == 1
-    assert "no model has been promoted yet" in said.error or "salescast train" in said.error
-    assert said.out == ""
-
-
-def test_train_says_what_it_decided(tmp_path, monkeypatch, capfd, trained):
-    """The gate's decision of the fixture's `train` lies where the summary looks for it."""
-    decision = json.loads((trained / "build" / "decision.json").read_text())
-
-    assert decision["verdict"] in ("promote", "refuse")
     assert decision["version"] == 1
+    assert said.code == (0 if decision["verdict"] == "promote" else 3), said.err
+    assert "Traceback" not in said.err
+    assert re.search(r"^backtest +\d", said.err, re.MULTILINE)

@@ -21,7 +21,7 @@ from salescast.schema import as_of
 from salescast.settings import read_settings
 from salescast.stages.release import open_registry
 from tests.builders import make_tables
-from tests.workspaces import DAYS, LAST, contents, make_workspace
+from tests.workspaces import DAYS, LAST, approve, contents, make_workspace
 
 # At which of its writes a stage is killed; 0 stands for each in turn.
 KILLS = [int(n) for n in os.environ.get("SOAK_KILLS", "1,3").split(",")]
@@ -133,6 +133,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
             before = store.data_version(root / "data")
             told.killed[stage] = kill(process, stage)
             told.recovered[stage] = attempt(process, stage, 0)
+            if stage == "gate":
+                approve(root)
             told.data[stage] = {before, store.data_version(root / "data")}
     return told
 
