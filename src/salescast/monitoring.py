@@ -19,7 +19,7 @@ def live_scorecard(
     """Return live scores overall and per lead, with the matured share beside each.
 
     `forecasts`: all that were served in the window; `scored`: those with an outcome
-    (`backtest.outcomes`). A forecast without an uncensored outcome has not matured.
+    (`backtest.outcomes`). The others have not matured.
     """
     return {
         "forecasts": len(forecasts),
@@ -53,6 +53,20 @@ def drift(
     return {c: psi(reference[c].to_numpy(float), current[c].to_numpy(float)) for c in columns}
 
 
+def usual_drift(reference: pd.DataFrame, columns: Sequence[str]) -> dict[str, float]:
+    """Return the largest index between one year's season and the other years': drift of no news.
+
+    Rain and heat differ from year to year; only more than that is worth a look. Empty where fewer
+    than two earlier years are known.
+    """
+    year = (reference["origin"].dt.year + (reference["origin"].dt.month > 6)).to_numpy()
+    years = np.unique(year)
+    if len(years) < 2:
+        return {}
+    apart = [drift(reference[year != y], reference[year == y], columns) for y in years]
+    return {name: max(of_year[name] for of_year in apart) for name in columns}
+
+
 def psi(reference: NDArray[np.float64], current: NDArray[np.float64]) -> float:
     """Return Σ (q − p) ln(q ÷ p) over the reference's deciles; NaN is a bin of its own.
 
@@ -71,18 +85,25 @@ def _shares(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[
 
 
 def alarms(
-    live: Mapping[str, Any], drifts: Mapping[str, float], threshold: float, max_bias: float
+    live: Mapping[str, Any],
+    drifts: Mapping[str, float],
+    usual: Mapping[str, float],
+    limits: tuple[float, float],
 ) -> list[dict[str, Any]]:
-    """Return what needs a look: name, severity (page or ticket), subject and evidence."""
+    """Return what needs a look: name, severity (page or ticket), subject and evidence.
+
+    `usual`: see `usual_drift`; `limits` = (least index that is drift, largest |bias|).
+    """
+    threshold, max_bias = limits
     found = [
         {
             "name": "input_drift",
             "severity": "ticket",
             "subject": column,
-            "evidence": {"psi": value, "threshold": threshold},
+            "evidence": {"psi": value, "usual": usual.get(column, threshold)},
         }
         for column, value in drifts.items()
-        if value > threshold
+        if value > max(threshold, usual.get(column, threshold))
     ]
     error = live["overall"].get("bias")
     if error is not None and abs(error) > max_bias:

@@ -71,16 +71,19 @@ def totals(scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def _totals(scored: pd.DataFrame) -> str:
-    title, lead = "Day by day", "All series together, days that sold out left out on both sides."
+    title, lead = (
+        "Day by day",
+        "All series together; where an item sold out its demand is estimated.",
+    )
     if scored.empty:
         return html.section(title, lead, html.empty("Nothing has matured yet."))
     days = totals(scored)
     alt = (
-        f"Forecast and sold units of {len(days)} days, {days['date'].min():%Y-%m-%d} to "
+        f"Forecast and wanted units of {len(days)} days, {days['date'].min():%Y-%m-%d} to "
         f"{days['date'].max():%Y-%m-%d}: {days['mean'].sum():,.0f} forecast, "
-        f"{days['actual'].sum():,.0f} sold."
+        f"{days['actual'].sum():,.0f} wanted."
     )
-    names = enumerate(("forecast (mean)", "sold"))
+    names = enumerate(("forecast (mean)", "wanted"))
     legend = "".join(f"<li>{plots.swatch(i)}{name}</li>" for i, name in names)
     drawn = plots.totals("totals", alt, days)
     note = "the newest forecast of each day against its outcome"

@@ -120,9 +120,9 @@ def monitor(settings: Settings) -> dict[str, Any]:
         came = ledger.outcomes(since=since, until=today)
         scored = backtest.outcomes(served.assign(model="live"), _wanted(tables, came), costs)
         live = monitoring.live_scorecard(served, scored, settings.forecast.quantiles)
-        drifts = _drift(settings, today)
+        drifts, usual = _drift(settings, today)
         limits = settings.monitoring.drift_threshold, settings.gate.max_bias
-        alarms = monitoring.alarms(live, drifts, *limits)
+        alarms = monitoring.alarms(live, drifts, usual, limits)
         ledger.record_alarms([alarm | {"origin": today} for alarm in alarms])
     summary = {
         "origin": f"{today:%Y-%m-%d}",
@@ -148,12 +148,14 @@ def _wanted(tables: schema.Tables, came: pd.DataFrame) -> pd.DataFrame:
     return came.drop(columns="sold_out").merge(known[[*key, "demand", "sold_out", "wet"]], on=key)
 
 
-def _drift(settings: Settings, today: pd.Timestamp) -> dict[str, float]:
+def _drift(settings: Settings, today: pd.Timestamp) -> tuple[dict[str, float], dict[str, float]]:
     rows = read_frame(settings.build / "features.parquet", "features")
     recent = rows[rows["origin"] > today - pd.Timedelta(days=settings.monitoring.live_days)]
     columns = [*feature.HISTORY, *feature.PRICE, *feature.WEATHER]
     known = [name for name in columns if rows[name].notna().any()]
-    return monitoring.drift(monitoring.same_season(rows, today), recent, known)
+    reference = monitoring.same_season(rows, today)
+    usual = monitoring.usual_drift(reference, known)
+    return monitoring.drift(reference, recent, known), usual
 
 
 def read_receipt(settings: Settings, receipt_id: str) -> dict[str, Any]:
