@@ -28,7 +28,7 @@ def inverted(weights, means, k, levels):
 @settings(max_examples=60)
 @given(st.floats(0.01, LARGE), st.floats(0.2, 1000))
 def test_one_node_is_the_negative_binomial(mean, k):
-    """scipy's quantiles, to the count."""
+    """The quantiles are those of scipy, to the count."""
     expected = nbinom.ppf([*LEVELS, 0.8], k, k / (k + mean))
     assert np.abs(ask([1.0], [mean], k) - expected).max() <= 1  # rounding at a step's very edge
     assert (ask([1.0], [mean], k) == expected).mean() > 0.8
