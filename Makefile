@@ -19,12 +19,13 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 BUILD := build/run
+PEERS := build/bench/.venv/.installed
 
-.PHONY: help setup run test check fix serve up clean lock soak-kills
+.PHONY: help setup run test check fix serve up clean lock bench-forecast bench-train-time leak-demo soak-kills
 
 help: ## List the targets
 	@awk -F ':[^#]*## ' '/^[a-z%-]+:[^#]*## / { sub("%", "NAME", $$1); \
-		printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: export PREFECT_API_URL ?= http://127.0.0.1:4200/api
 up: export PREFECT_LOGGING_EXTRA_LOGGERS ?= salescast
@@ -37,6 +38,15 @@ up: $(INSTALLED) ## Start a Prefect server and a worker, with all flows on their
 bench-%: $(INSTALLED) ## Run bench/NAME.py; the figures go to build/bench/NAME.json
 	@$(BIN)/python -m bench.$(subst -,_,$*)
 
+bench-forecast: $(INSTALLED) $(PEERS) ## Compare us, other libraries and the best possible
+	@$(BIN)/python -m bench.forecast
+
+bench-train-time: $(INSTALLED) $(PEERS) ## Time the training on a million rows, and another library's
+	@$(BIN)/python -m bench.train_time
+
+leak-demo: $(INSTALLED) ## Show what a backtest with observed weather claims, and what is true
+	@$(BIN)/python -m bench.leak
+
 soak-kills: $(INSTALLED) ## Kill each stage at each of its writes, then run it again
 	@SOAK_KILLS=0 $(BIN)/pytest -q tests/integration/test_kills.py
 
@@ -44,6 +54,9 @@ lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.lock anew
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
 		--python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet \
 		--output-file requirements.lock
+	@$(BIN)/uv pip compile bench/requirements.in --universal --generate-hashes \
+		--python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet \
+		--output-file bench/requirements.lock
 
 clean: ## Remove build/ and caches; data/ and .venv stay
 	@rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis \
@@ -73,4 +86,13 @@ $(INSTALLED): requirements.lock pyproject.toml
 			--require-hashes --requirement requirements.lock && \
 		$$uv pip install --quiet --python $(BIN)/python \
 			--no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Other forecasting libraries need pandas < 3: an environment of their own, for benches alone.
+$(PEERS): bench/requirements.lock | $(INSTALLED)
+	@echo "Installing peers into build/bench/.venv …" >&2
+	@rm -rf $(@D) && uv=$$(command -v uv || echo $(BIN)/uv) && \
+		$$uv venv --quiet --python $(BIN)/python $(@D) && \
+		$$uv pip install --quiet --python $(@D)/bin/python \
+			--require-hashes --requirement $<
 	@touch $@

@@ -1,0 +1,1 @@
+"""What is promised, measured: each module is `make bench-NAME`, with figures in build/bench/."""

@@ -1,16 +1,19 @@
 """Models the product does not ship: twins that make a point, and what was tried and dropped."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import PoissonRegressor
+from sklearn.preprocessing import StandardScaler
 
 from bench.retail import World, blocks
 from salescast import boosting, demand, model
-from salescast.features import CALENDAR, HISTORY
+from salescast.features import HISTORY
 from salescast.model import WEATHER_CAME, Integrated, Model, label, predict, training_rows
 from salescast.orders import Values
 from salescast.weather import WET_MM
@@ -38,9 +41,7 @@ def as_if_it_came(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(rain_probability=wet, **certain, issued_at=unissued)
 
 
-def told(
-    seen: World, kind: str, name: str, how: str = "as if it came"
-) -> pd.DataFrame:
+def told(seen: World, kind: str, name: str, how: str = "as if it came") -> pd.DataFrame:
     """Return predictions of a model trained on observed weather and served what `how` says.
 
     "as it came": the leak, weather nobody could know; "as if it came": the naive twin, forecasts
@@ -97,10 +98,7 @@ def poisson_glm(seen: World, name: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _glm(train: pd.DataFrame):  # type: ignore[no-untyped-def]
-    from sklearn.linear_model import PoissonRegressor
-    from sklearn.preprocessing import StandardScaler
-
+def _glm(train: pd.DataFrame) -> Callable[[pd.DataFrame], NDArray[np.float64]]:
     level = train["level"].to_numpy()
     scaler = StandardScaler().fit(_design(train))
     line = PoissonRegressor(alpha=1e-4, max_iter=300, solver="newton-cholesky")
@@ -119,15 +117,13 @@ def _design(rows: pd.DataFrame) -> NDArray[np.float64]:
     items = [(rows["item_id"] == item).to_numpy(float) for item in sorted(set(rows["item_id"]))]
     past = [np.log(rows[c].fillna(1.0).clip(0.05, 20.0)) for c in HISTORY]
     lately = [rows["wet_share"], rows["storm"], chance * rows["spell"], rows["christmas"]]
-    return np.column_stack(
-        [np.cos(angle), np.sin(angle), *(weekday == d for d in range(6)), *past, *lately]
-        + [chance * (weekday >= 5), *issued, *(of * term for of in items for term in issued)]
-    ).astype(float)
+    cycles = [np.cos(angle), np.sin(angle), *(weekday == d for d in range(6))]
+    by_item = [of * term for of in items for term in issued]
+    terms = [*cycles, *past, *lately, chance * (weekday >= 5), *issued, *by_item]
+    return np.column_stack(terms).astype(float)
 
 
-def around_mean(
-    seen: World, name: str, train: pd.DataFrame, served: pd.DataFrame
-) -> pd.DataFrame:
+def around_mean(seen: World, name: str, train: pd.DataFrame, served: pd.DataFrame) -> pd.DataFrame:
     """Return counts around the means in column `name`, as spread as the errors in training.
 
     The same distribution the product puts around its own boosting.
@@ -176,8 +172,6 @@ def _conformal(seen: World, train: pd.DataFrame, served: pd.DataFrame) -> pd.Dat
 def _level(
     seen: World, early: pd.DataFrame, held: pd.DataFrame, served: pd.DataFrame, quantile: float
 ) -> NDArray[np.float64]:
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
     how = seen.recipe
     trees = HistGradientBoostingRegressor(
         loss="quantile", quantile=quantile, max_iter=how.params["iterations"] // 2,

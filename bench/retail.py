@@ -162,7 +162,7 @@ class Figure:
         if not self.bar:
             return True
         sign, limit = self.bar.split()
-        return self.value <= float(limit) if sign == "≤" else self.value >= float(limit)
+        return bool(self.value <= float(limit) if sign == "≤" else self.value >= float(limit))
 
 
 def publish(name: str, figures: Iterable[Figure]) -> bool:

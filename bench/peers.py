@@ -1,0 +1,109 @@
+"""Forecasts of other libraries, in an environment of their own: means, and fits in training.
+
+Run by bench/forecast.py as `peers.py FOLDER` in build/bench/.venv, and by bench/train_time.py
+as `peers.py train FOLDER`. Reads history.parquet
+(unique_id, ds, y, covariates) and served.parquet (unique_id, origin, ds, covariates); writes
+NAME.parquet (unique_id, origin, ds, mean) and NAME-fitted.parquet (unique_id, ds, mean).
+"""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import lightgbm
+import pandas as pd
+from mlforecast import MLForecast
+from mlforecast.lag_transforms import RollingMean
+from statsforecast import StatsForecast
+from statsforecast.models import AutoETS
+
+CAME = ["price_ratio", "promo", "christmas", "wet", "rain_mm", "storm", "spell", "temp_anomaly"]
+STATIC = ["store", "item"]
+HORIZON, EVERY, REFIT = 14, 7, 13
+RECALL = 120  # days that the longest lag and rolling mean need
+ETS_SAMPLE, ETS_DAYS = 7, 730  # every seventh series: all of them would take minutes a seed
+TREES = {"n_estimators": 300, "learning_rate": 0.05, "num_leaves": 31, "min_child_samples": 50}
+
+
+def learner(**options: object) -> MLForecast:
+    """Return LightGBM on lags, rolling means and the covariates, recursive over the leads."""
+    trees = lightgbm.LGBMRegressor(objective="poisson", verbosity=-1, seed=7, **TREES, **options)
+    return MLForecast(
+        models={"mean": trees},
+        freq="D",
+        lags=[1, 7, 14, 21, 28],
+        lag_transforms={1: [RollingMean(7), RollingMean(28), RollingMean(56)]},
+        date_features=["dayofweek"],
+    )
+
+
+def with_static(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with store and item as categories."""
+    parts = rows["unique_id"].str.split("|", expand=True)
+    return rows.assign(**{n: parts[i].astype("category") for i, n in enumerate(STATIC)})
+
+
+def mlforecast(history: pd.DataFrame, served: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Fit where the product refits, forecast at each origin."""
+    history, found, fitted = with_static(history), [], []
+    origins = sorted(served["origin"].unique())
+    for start in range(0, len(origins), REFIT):
+        model = learner()
+        model.fit(history[history["ds"] <= origins[start]], static_features=STATIC, fitted=True)
+        fitted.append(model.forecast_fitted_values())
+        for origin in origins[start : start + REFIT]:
+            recent = history["ds"].between(origin - pd.Timedelta(days=RECALL), origin)
+            ahead = served[served["origin"] == origin].drop(columns="origin")
+            parts = model.predict(HORIZON, new_df=history[recent], X_df=ahead)
+            found.append(parts.assign(origin=origin))
+    return pd.concat(found), pd.concat(fitted).drop_duplicates(["unique_id", "ds"])
+
+
+def auto_ets(history: pd.DataFrame, windows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return forecasts of a sample of series; smoothing goes on between fits."""
+    names = sorted(history["unique_id"].unique())[::ETS_SAMPLE]
+    late = history["ds"] > history["ds"].max() - pd.Timedelta(days=ETS_DAYS)
+    sample = history.loc[history["unique_id"].isin(names) & late, ["unique_id", "ds", "y"]]
+    ets = StatsForecast(models=[AutoETS(season_length=7, alias="mean")], freq="D", n_jobs=1)
+    found = ets.cross_validation(
+        h=HORIZON, df=sample, step_size=EVERY, n_windows=windows, refit=REFIT, fitted=True
+    )
+    fitted = ets.cross_validation_fitted_values().drop_duplicates(["unique_id", "ds"])
+    return found.rename(columns={"cutoff": "origin"}), fitted
+
+
+def main(folder: Path) -> None:
+    """Read, forecast, write."""
+    history = pd.read_parquet(folder / "history.parquet")
+    served = pd.read_parquet(folder / "served.parquet")
+    answers = {
+        "mlforecast": mlforecast(history, served),
+        "AutoETS": auto_ets(history, served["origin"].nunique()),
+    }
+    for name, (found, fitted) in answers.items():
+        found["mean"] = found["mean"].clip(lower=0.0)
+        found[["unique_id", "origin", "ds", "mean"]].to_parquet(folder / f"{name}.parquet")
+        fitted[["unique_id", "ds", "mean"]].to_parquet(folder / f"{name}-fitted.parquet")
+
+
+def train(folder: Path) -> dict[str, float]:
+    """Fit to what happened, its features made before; seconds, rows and peak memory in GB."""
+    rows = pd.read_parquet(folder / "happened.parquet").rename(columns={"date": "ds", "units": "y"})
+    rows["unique_id"] = rows["store_id"].astype(str) + "|" + rows["item_id"].astype(str)
+    named = with_static(rows[["unique_id", "ds", "y", *CAME]])
+    model = learner()
+    features, target = model.preprocess(named, static_features=STATIC, return_X_y=True)
+    before = time.perf_counter()
+    model.fit_models(features, target)
+    seconds = time.perf_counter() - before
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return {"seconds": seconds, "rows": len(rows), "peak_gb": peak}
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "train":
+        print(json.dumps(train(Path(sys.argv[2]))))
+    else:
+        main(Path(sys.argv[1]))

@@ -1,0 +1,76 @@
+"""Time and memory to train on a million rows, beside mlforecast + LightGBM on the same rows.
+
+Each fit runs in a process of its own, so that its peak memory is its own.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from bench.retail import FOLDER, Figure, publish, world
+from godatamarkets.catalogue import EMBEDDED_END
+from salescast import model
+from salescast.settings import read_settings
+
+COPIES = 7  # of the demo's stores, each under a name of its own: 1.1 million series-days
+INPUT = FOLDER / "train-time"
+
+
+def prepare() -> None:
+    """Write the rows both train on."""
+    seen = world("demo", 7)
+    happened = seen.past(EMBEDDED_END)
+    INPUT.mkdir(parents=True, exist_ok=True)
+    for name, rows in (("happened", happened), ("rows", seen.rows)):
+        copies = [rows.assign(store_id=rows["store_id"] + f"~{c}") for c in range(COPIES)]
+        key = [c for c in ("store_id", "item_id", "origin", "date") if c in rows]
+        pd.concat(copies).sort_values(key).to_parquet(INPUT / f"{name}.parquet", index=False)
+
+
+def ours() -> dict[str, float]:
+    """Fit the product's model; seconds, rows and peak memory in GB."""
+    how = read_settings(FOLDER.parent.parent / "config.toml").model
+    rows, happened = (pd.read_parquet(INPUT / f"{n}.parquet") for n in ("rows", "happened"))
+    before = time.perf_counter()
+    model.fit(rows, happened, "integrated", how.model_dump(), how.seed)
+    return {"seconds": time.perf_counter() - before, "rows": len(happened), "peak_gb": _peak()}
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def _run(*command: str | Path) -> dict[str, float]:
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - ours
+    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def figures() -> list[Figure]:
+    """Measure both, one after the other."""
+    prepare()
+    mine = _run(sys.executable, "-m", "bench.train_time", "ours")
+    script = Path(__file__).with_name("peers.py")
+    theirs = _run(FOLDER / ".venv" / "bin" / "python", script, "train", INPUT)
+    assert mine["rows"] == theirs["rows"]
+    ratio = mine["seconds"] / theirs["seconds"]
+    return [
+        Figure("training: rows", mine["rows"], "rows", "≥ 1000000"),
+        Figure("training: time ÷ mlforecast + LightGBM", ratio, bar="≤ 1.5"),
+        Figure("training: time", mine["seconds"], "s"),
+        Figure("training: peak memory", mine["peak_gb"], "GB"),
+        Figure("training: mlforecast + LightGBM, time", theirs["seconds"], "s"),
+        Figure("training: mlforecast + LightGBM, peak memory", theirs["peak_gb"], "GB"),
+    ]
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["ours"]:
+        print(json.dumps(ours()))
+    else:
+        sys.exit(0 if publish("train-time", figures()) else 1)
