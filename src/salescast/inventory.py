@@ -5,7 +5,7 @@ order placed at a close is there before opening `delivery_days` later. Cost of a
 units lost + overage × units left at close.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,14 +38,15 @@ def simulate(demand: Values, on_hand: Values, cycle: Cycle, policy: Policy) -> S
     what a policy would have sold beyond the shelf is not in the sales.
     """
     series, days = demand.shape
-    arriving = np.zeros((series, days + cycle.delivery_days))
+    arriving = np.zeros((series, days))
     sold, left, ordered = (np.zeros((series, days)) for _ in range(3))
     stock = on_hand.astype(float)
     for day in range(days):
-        if day % cycle.review_days == 0:
-            position = stock + arriving[:, day : day + cycle.delivery_days].sum(axis=1)
+        delivery = day + cycle.delivery_days - 1
+        if day % cycle.review_days == 0 and delivery < days:
+            position = stock + arriving[:, day:].sum(axis=1)
             ordered[:, day] = policy(day // cycle.review_days, position)
-            arriving[:, day + cycle.delivery_days - 1] += ordered[:, day]
+            arriving[:, delivery] = ordered[:, day]
         stock = stock + arriving[:, day]
         sold[:, day] = np.minimum(stock, demand[:, day])
         stock = stock - sold[:, day]
@@ -59,25 +60,24 @@ def cycle_costs(shelves: Shelves, underage: Values, overage: Values, cycle: Cycl
     The days before the first delivery are no order's doing, those of an unfinished cycle no
     full cycle's: neither counts.
     """
-    daily = underage @ shelves.lost + overage @ shelves.left
-    whole = daily[cycle.delivery_days - 1 :]
-    whole = whole[: len(whole) // cycle.review_days * cycle.review_days]
-    result: Values = whole.reshape(-1, cycle.review_days).sum(axis=1)
+    first, days = cycle.delivery_days - 1, cycle.review_days
+    last = first + (shelves.lost.shape[1] - first) // days * days
+    lost, held = (
+        (cost @ units[:, first:last]).reshape(-1, days)
+        for cost, units in ((underage, shelves.lost), (overage, shelves.left))
+    )
+    result: Values = lost.sum(axis=1) + held[:, cycle.charged].sum(axis=1)
     return result
 
 
-def yearly(costs: Mapping[str, Values], cycle: Cycle, seed: int) -> dict[str, dict[str, float]]:
-    """Return per policy its cost a year for the chain, with an 80 % interval.
+def per_year(costs: Values, cycle: Cycle, seed: int) -> dict[str, float]:
+    """Return the cost a year of `cycle_costs`, with an 80 % interval.
 
-    `costs`: `cycle_costs` by policy, of the same reviews. The interval is a bootstrap over
-    reviews (Efron 1979).
+    The interval is a bootstrap over reviews (Efron 1979).
     """
-    per_year = YEAR_DAYS / cycle.review_days
-    return {
-        name: {"cost_per_year": float(c.mean() * per_year)}
-        | _interval(c[_draws(len(c), seed)].mean(axis=1) * per_year)
-        for name, c in costs.items()
-    }
+    scale = YEAR_DAYS / cycle.review_days
+    drawn = costs[_draws(len(costs), seed)].mean(axis=1) * scale
+    return {"cost_per_year": float(costs.mean() * scale)} | _interval(drawn)
 
 
 def ratio(costs: Values, against: Values, seed: int) -> dict[str, float]:

@@ -6,7 +6,7 @@ protection interval. The j-th unit that the cycle can still sell is sold by day 
 reached it by then. It saves `underage` if the cycle comes to it, and costs `overage` at each close
 before:
 
-    saving(j) = underage · P(need_T ≥ j) − overage · Σ_t P(need_t < j)
+    saving(j) = underage · P(need_T ≥ j) − overage · Σ_t P(need_t < j)    t = 1 … T
 
 with need_t = (demand from delivery to day t − stock left at delivery)⁺ and T = review_days. What
 is left over costs nothing beyond its days: it takes the place of a unit of the next order, at the
@@ -18,6 +18,7 @@ and no delivery it is the newsvendor's critical ratio, underage ÷ (underage + o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -69,15 +70,34 @@ def newsvendor_cost(demand: Values, stock: Values, underage: Values, overage: Va
 
 @dataclass(frozen=True)
 class Cycle:
-    """How often orders are placed and how long they take, in days."""
+    """How often orders are placed and how long they take, in days, and when holding is charged.
+
+    `held`: at "every_close" for each unit there, or at "cycle_end" only, for each unit left when
+    the next delivery comes: then stock that is still to sell within its cycle is free.
+    """
 
     review_days: int
     delivery_days: int
+    held: Literal["every_close", "cycle_end"] = "every_close"
 
     @property
     def interval(self) -> int:
         """Days that an order must protect: from its origin to the last before the next delivery."""
         return self.review_days + self.delivery_days - 1
+
+    @property
+    def charged(self) -> slice:
+        """Which days of a cycle are charged for holding."""
+        return slice(None) if self.held == "every_close" else slice(-1, None)
+
+
+def due(origin: pd.Timestamp, review_weekday: int, review_days: int) -> bool:
+    """Tell whether orders are placed at the close of `origin`.
+
+    Every `review_days`, counted from the first `review_weekday` (Monday is 0) after 4 Jan 1970.
+    """
+    monday = pd.Timestamp("1970-01-05")
+    return bool(((origin - monday).days - review_weekday) % review_days == 0)
 
 
 @dataclass(frozen=True)
@@ -122,14 +142,16 @@ def propose(
     costs = position[["underage", "overage"]].to_numpy(float)
     packs = position["pack_size"].to_numpy(np.int64)
     needs = needed(paths, stock, cycle)
-    worth = [savings(n, *c, int(p)) for n, c, p in zip(needs, costs, packs, strict=True)]
+    each = zip(needs, costs, packs, strict=True)
+    worth = [savings(n, (c[0], c[1]), int(p), cycle.charged) for n, c, p in each]
     use = np.zeros(len(packs)) if limit is None else limit.per_unit * packs
     taken, shadow_price = allocate(worth, use, np.inf if limit is None else limit.total)
     order = taken * packs
     days = slice(cycle.delivery_days - 1, cycle.interval)
     wanted = paths[:, :, days].sum(axis=2).mean(axis=1)
     lost = np.maximum(needs[:, :, -1] - order[:, None], 0.0).mean(axis=1)
-    held = np.maximum(order[:, None, None] - needs, 0.0).sum(axis=2).mean(axis=1)
+    left = np.maximum(order[:, None, None] - needs[:, :, cycle.charged], 0.0)
+    held = left.sum(axis=2).mean(axis=1)
     columns = {
         "order": order,
         "target": stock + order,
@@ -154,16 +176,17 @@ def needed(paths: Values, stock: Values, cycle: Cycle) -> Values:
     return result
 
 
-def savings(need: Values, underage: float, overage: float, pack: int) -> Values:
+def savings(need: Values, costs: tuple[float, float], pack: int, charged: slice) -> Values:
     """Return what the 1st, 2nd … pack is expected to save, in money, falling.
 
-    `need`: (paths, days) of one series, see `needed`. As many packs as the neediest path could sell.
+    `need`: (paths, days) of one series, see `needed`; `costs`: (underage, overage); `charged`: the
+    days charged for holding. As many packs as the neediest path could sell.
     """
     asked = np.maximum(need, 0.0).astype(np.int64)
     packs = -(-int(asked.max()) // pack)
-    paths, days = asked.shape
-    sold_by_day, sold = (_reached(a, packs * pack) / paths for a in (asked, asked[:, -1]))
-    each = underage * sold - overage * (days - sold_by_day)
+    days = asked[:, charged]
+    sold, sold_by_day = (_reached(a, packs * pack) / len(asked) for a in (asked[:, -1], days))
+    each = costs[0] * sold - costs[1] * (days.shape[1] - sold_by_day)
     # Equal by algebra, rounding apart: what falls must not rise by 1e-15.
     falling: Values = np.minimum.accumulate(each.reshape(packs, pack).sum(axis=1))
     return falling

@@ -88,8 +88,7 @@ def sample(rows: pd.DataFrame, mixture: Mixture, dependence: Dependence) -> Floa
     are the PATHS mid-quantiles of its own distribution, so that dependence changes no single day.
     """
     horizon = int(rows["lead_time"].max())
-    levels = (np.arange(PATHS) + 0.5) / PATHS
-    table = counts.quantiles(*mixture, levels, np.full(len(rows), 0.5))[:, :PATHS]
+    table = _quantiles(*mixture)
     of_item = rows["item_id"].to_numpy(str)[::horizon]
     result = np.empty((len(of_item), PATHS, horizon))
     for item in np.unique(of_item):
@@ -98,6 +97,37 @@ def sample(rows: pd.DataFrame, mixture: Mixture, dependence: Dependence) -> Floa
         own = table.reshape(-1, horizon, PATHS)[here].transpose(0, 2, 1)
         result[here] = np.take_along_axis(own, rank[None], axis=1)
     return result
+
+
+def _quantiles(weights: Floats, means: Floats, k: Floats) -> Floats:
+    """Return the PATHS mid-quantiles of each mixture, (n, PATHS), rising."""
+    mean = (weights * means).sum(axis=1)
+    result = np.empty((len(k), PATHS))
+    large = (mean > counts.LARGE) | (k > 1e5)
+    levels, own = [(i + 0.5) / PATHS for i in range(PATHS)], np.full(large.sum(), 0.5)
+    some = counts.quantiles(weights[large], means[large], k[large], levels, own)
+    result[large] = some[:, :PATHS]
+    small = np.flatnonzero(~large)
+    # Rows of like size end their table together.
+    for part in np.array_split(small[np.argsort(mean[small])], max(1, len(small) // 500)):
+        reached = np.floor(PATHS * _cumulative(weights[part], means[part], k[part]) + 0.5)
+        reached[:, -1] = PATHS
+        each: Ints = np.diff(reached.astype(np.int64), axis=1, prepend=0)
+        units = np.broadcast_to(np.arange(each.shape[1]), each.shape)
+        result[part] = np.repeat(units.ravel(), each.ravel()).reshape(-1, PATHS)
+    return result
+
+
+def _cumulative(weights: Floats, means: Floats, k: Floats) -> Floats:
+    """Return P(D ≤ 0), P(D ≤ 1) … up to beyond the last mid-quantile of every row."""
+    k = k[:, None]
+    share = means / (means + k)
+    chance = weights * (1.0 - share) ** k
+    columns = [chance.sum(axis=1)]
+    while columns[-1].min(initial=1.0) < 1.0 - 0.4 / PATHS:
+        chance *= share * ((len(columns) - 1 + k) / len(columns))
+        columns.append(columns[-1] + chance.sum(axis=1))
+    return np.column_stack(columns)
 
 
 def _ranks(decay: float, share: float, horizon: int) -> Ints:
