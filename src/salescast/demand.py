@@ -24,7 +24,7 @@ WEEKDAYS = tuple(f"weekday_{day}" for day in range(7))
 # chain's: prior standard deviations on the log scale, where 0.1 is a tenth more or less demand.
 # They matter while history is short: half a year cannot tell a trend from a season.
 SPREAD: Mapping[str, tuple[float, float]] = {
-    "level": (10.0, 1.0),
+    "level": (10.0, 0.5),
     "years": (0.1, 0.1),
     "season_cos": (0.3, 0.1),
     "season_sin": (0.3, 0.1),
@@ -155,8 +155,11 @@ def fit(happened: pd.DataFrame, params: Mapping[str, float] = DEFAULTS) -> Respo
         theta = pool.newton(theta, y, k[item], ~censored if step < STEPS else np.ones(len(y)))
         mean = pool.mean(theta)
         if step >= STEPS - 1:
-            k = dispersion(sold[~censored], mean[~censored], item[~censored], len(items))
-            y = np.where(censored, uncensored(sold, mean, k[item]), sold)
+            first, second = _beyond(sold, mean, k[item])
+            y = np.where(censored, first, sold)
+            apart = second + first - 2.0 * mean * first + mean**2  # E[(D − m)² | D ≥ sold]
+            apart = np.where(censored, apart, (sold - mean) ** 2)
+            k = _dispersion(apart, mean, item, len(items))
     chain, own_store, own_item, own_series = pool.split(theta)
     return Response(
         tuple(stores),
@@ -188,28 +191,42 @@ def estimate(happened: pd.DataFrame) -> pd.DataFrame:
 
 
 def uncensored(sold: Floats, mean: Floats, k: Floats) -> Floats:
-    """Return E[D | D ≥ sold] for a negative binomial D with `mean` and dispersion `k`.
+    """Return E[D | D ≥ sold] for a negative binomial D with `mean` and dispersion `k`."""
+    first, _ = _beyond(sold, mean, k)
+    return first
 
-    d·pmf(d; k) = mean · pmf(d − 1; k + 1) with the same p, so the partial expectation is
-    mean · P(D' ≥ sold − 1) with D' of k + 1.
+
+def _beyond(sold: Floats, mean: Floats, k: Floats) -> tuple[Floats, Floats]:
+    """Return E[D | D ≥ sold] and E[D(D − 1) | D ≥ sold].
+
+    d·pmf(d; k) = mean · pmf(d − 1; k + 1) with the same p, so that each factorial moment of the
+    tail is a tail of a negative binomial with a larger k.
     """
     share = mean / (mean + k)  # P(D ≥ s) = I_share(s, k) for s ≥ 1
 
-    def beyond(s: Floats, shape: Floats) -> Floats:
-        tail: Floats = betainc(np.maximum(s, 1.0), shape, share)
-        return np.where(s < 1, 1.0, tail)
+    def tail(s: Floats, shape: Floats) -> Floats:
+        beyond: Floats = betainc(np.maximum(s, 1.0), shape, share)
+        return np.where(s < 1, 1.0, beyond)
 
-    tail = beyond(sold, k)
-    expected = mean * beyond(sold - 1, k + 1.0) / np.maximum(tail, 1e-300)
+    chance = tail(sold, k)
+    likely = chance > 1e-12
+    chance = np.where(likely, chance, 1.0)
+    first = mean * tail(sold - 1, k + 1.0) / chance
+    second = mean**2 * (1.0 + 1.0 / k) * tail(sold - 2, k + 2.0) / chance
     # Where selling so much was all but impossible, the tail decays faster than k matters.
-    return np.where(tail > 1e-12, np.maximum(expected, sold), sold * 1.1 + 1.0)
+    least = np.where(likely, np.maximum(first, sold), sold * 1.1 + 1.0)
+    return least, np.where(likely, np.maximum(second, least * (least - 1.0)), least**2)
 
 
 def dispersion(y: Floats, mean: Floats, group: Ints, groups: int) -> Floats:
     """Return k of each group by moments, Σ((y − m)² − m) = Σ m² ÷ k, within [0.2, 1e6]."""
-    excess = np.bincount(group, (y - mean) ** 2 - mean, groups)
-    square = np.bincount(group, mean**2, groups)
-    return np.clip(square / np.maximum(excess, 1e-9), 0.2, 1e6)
+    return _dispersion((y - mean) ** 2, mean, group, groups)
+
+
+def _dispersion(square: Floats, mean: Floats, group: Ints, groups: int) -> Floats:
+    excess = np.bincount(group, square - mean, groups)
+    whole = np.bincount(group, mean**2, groups)
+    return np.clip(whole / np.maximum(excess, 1e-9), 0.2, 1e6)
 
 
 def _recent(pool: Pool, y: Floats, mean: Floats, k: Floats, params: Mapping[str, float]) -> Floats:

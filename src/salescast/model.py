@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from salescast import boosting, calibration, counts, demand
-from salescast.errors import NotEnoughHistoryError
+from salescast.errors import DataQualityError, NotEnoughHistoryError
 from salescast.features import KEYS
 
 Floats = NDArray[np.float64]
@@ -150,6 +150,11 @@ def from_payload(payload: Mapping[str, Any]) -> Model:
     parts: Integrated | boosting.Boosted | None = None
     if kind == "integrated":
         response = demand.Response(**_tuples(plain["response"]))
+        if len(response.chain) != len(demand.TERMS):
+            raise DataQualityError(
+                f"the model knows {len(response.chain)} terms, this version of the code "
+                f"{len(demand.TERMS)}; train again"
+            )
         parts = Integrated(response, calibration.Calibration(**plain["weather"]))
     elif plain:
         parts = boosting.Boosted(**_tuples(plain))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from salescast.errors import NotEnoughHistoryError
+from salescast.errors import DataQualityError, NotEnoughHistoryError
 from salescast.features import build, past
 from salescast.model import (
     as_payload,
@@ -145,3 +145,14 @@ def test_the_blind_twin_says_the_same_whatever_the_weather():
 def test_quantile_columns_are_named_by_their_percentage(quantile, name):
     """p05, p50, p97.5."""
     assert label(quantile) == name
+
+
+def test_a_model_of_another_code_is_refused_with_the_way_out(learned):
+    """Terms come and go; a stored model of other terms must be trained again."""
+    model, _ = learned
+    if model.kind == "integrated":
+        payload = as_payload(model)
+        response = payload["parts"]["response"]
+        response["chain"] = response["chain"][:-1]
+        with pytest.raises(DataQualityError, match="train again"):
+            from_payload(payload)
