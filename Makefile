@@ -27,7 +27,30 @@ help: ## List the targets
 	@awk -F ':[^#]*## ' '/^[a-z%-]+:[^#]*## / { sub("%", "NAME", $$1); \
 		printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: export PREFECT_API_URL ?= http://127.0.0.1:4200/api
+setup: $(INSTALLED) ## Install everything into .venv (each target does this when needed)
+	@echo "Ready: .venv is what requirements.lock says"
+
+run: $(INSTALLED) ## The whole life cycle, from raw data to a served forecast, in build/run
+	@$(BIN)/salescast run
+
+test: $(INSTALLED) ## Run the tests and report their coverage
+	@$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term
+
+check: $(INSTALLED) ## Lint, check formatting, types and import contracts
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fix: $(INSTALLED) ## Repair what lint and formatting can repair
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+serve: $(INSTALLED) ## Serve the champion of the last `make run`, or this checkout's own
+	@if [ -f $(BUILD)/config.toml ]; then export SALESCAST_CONFIG=$(BUILD)/config.toml; fi; \
+		$(BIN)/salescast serve
+
+up: export PREFECT_API_URL ?= http://127.0.0.1:4200/api
 up: export PREFECT_LOGGING_EXTRA_LOGGERS ?= salescast
 up: $(INSTALLED) ## Start a Prefect server and a worker, with all flows on their schedules
 	@$(BIN)/prefect server start & server=$$!; trap "kill $$server" EXIT; \
