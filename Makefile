@@ -12,6 +12,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 # A Prefect of this checkout's own: nobody's profile, server or history is touched.
 export PREFECT_HOME ?= $(CURDIR)/build/prefect
+export PREFECT_LOGGING_EXTRA_LOGGERS ?= salescast
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -50,13 +51,13 @@ serve: $(INSTALLED) ## Serve the champion of the last `make run`, or this checko
 	@if [ -f $(BUILD)/config.toml ]; then export SALESCAST_CONFIG=$(BUILD)/config.toml; fi; \
 		$(BIN)/salescast serve
 
-up: export PREFECT_API_URL ?= http://127.0.0.1:4200/api
-up: export PREFECT_LOGGING_EXTRA_LOGGERS ?= salescast
 up: $(INSTALLED) ## Start a Prefect server and a worker, with all flows on their schedules
-	@$(BIN)/prefect server start & server=$$!; trap "kill $$server" EXIT; \
+	@export PREFECT_API_URL=$${PREFECT_API_URL:-http://127.0.0.1:4200/api}; \
+	$(BIN)/prefect server start & server=$$!; trap "kill $$server" EXIT; \
 	until $(BIN)/prefect --no-prompt work-pool create salescast --type process --overwrite \
 		>/dev/null 2>&1; do kill -0 $$server || exit 1; sleep 1; done; \
-	$(BIN)/prefect --no-prompt deploy --all && $(BIN)/prefect worker start --pool salescast --limit 1
+	$(BIN)/prefect --no-prompt deploy --all && \
+	$(BIN)/prefect worker start --pool salescast --limit 1
 
 bench-%: $(INSTALLED) ## Run bench/NAME.py; the figures go to build/bench/NAME.json
 	@$(BIN)/python -m bench.$(subst -,_,$*)

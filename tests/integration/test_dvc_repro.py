@@ -7,21 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import yaml
 
 from salescast import store
 from salescast.settings import read_settings
 from salescast.stages import REPRODUCIBLE
+from tests.clones import ROOT, clone_head, code_of, git_status, shrink
 
-ROOT = Path(__file__).parents[2]
 SMALL = {
     "cutoffs = 26": "cutoffs = 4",
     "refit_every = 13": "refit_every = 4",
     "origin_every_days = 5": "origin_every_days = 20",
 }
-STORES = ["london-1", "london-2"]
 NAMES = ("features.parquet", "predictions.parquet", "scorecard.json", "metrics.json", "model.skops")
 IDENTITY = {
     f"GIT_{who}_{what}": "test@example.org"
@@ -34,14 +32,8 @@ pytestmark = pytest.mark.xdist_group("dvc")  # one clone for all of them
 
 def _run(clone: Path, *command: str) -> str:
     """Run a command in the clone, with the clone's code, and return what it printed."""
-    environment = (
-        os.environ
-        | IDENTITY
-        | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": f"{clone / 'src'}{os.pathsep}{clone}",
-        }
-    )
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = code_of(clone) | IDENTITY | {"PATH": path}
     done = subprocess.run(
         command, cwd=clone, env=environment, capture_output=True, text=True, check=False
     )
@@ -52,40 +44,27 @@ def _run(clone: Path, *command: str) -> str:
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Clone HEAD and pull its data from the embedded remote."""
-    clone = tmp_path_factory.mktemp("dvc") / "clone"
-    source = ROOT.as_uri()
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", source, str(clone)], check=True)
+    clone = clone_head(tmp_path_factory.mktemp("dvc") / "clone")
     _run(clone, "dvc", "pull")
-    assert _run(clone, "git", "status", "--short") == ""
+    assert git_status(clone) == ""
     return clone
 
 
 @pytest.fixture(scope="module")
 def clone(fresh: Path) -> Path:
-    """Reduce the clone to two shops and few origins, reproduce, and commit the result."""
+    """Reduce the clone to 18 series and few origins, reproduce, and commit the result."""
     config = fresh / "config.toml"
     text = config.read_text()
     for long, short in SMALL.items():
         assert long in text
         text = text.replace(long, short)
     config.write_text(text)
-    _keep(fresh / "data", STORES)
+    shrink(fresh / "data")
     _run(fresh, "dvc", "add", "data")
     _run(fresh, "dvc", "repro")
-    _run(fresh, "git", "commit", "--quiet", "--all", "--message", "Two shops")
-    assert _run(fresh, "git", "status", "--short") == ""
+    _run(fresh, "git", "commit", "--quiet", "--all", "--message", "Fewer shops")
+    assert git_status(fresh) == ""
     return fresh
-
-
-def _keep(data: Path, store_ids: list[str]) -> None:
-    stores = pd.concat(map(pd.read_parquet, (data / "stores").glob("*.parquet")))
-    places = stores.loc[stores["store_id"].isin(store_ids), "location_id"].unique()
-    wanted = {"store_id": store_ids, "location_id": places}
-    for path in data.rglob("*.parquet"):
-        rows = pd.read_parquet(path)
-        for column in wanted.keys() & set(rows):
-            rows = rows[rows[column].isin(wanted[column])]
-        rows.to_parquet(path, index=False)
 
 
 def test_a_second_repro_does_nothing(clone: Path) -> None:

@@ -174,6 +174,8 @@ def test_prefect_yaml_names_no_place() -> None:
 def attempts(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
     """Return a function that runs a failing stage under Prefect and counts the attempts."""
     from prefect import flow
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     from flows import on_prefect
@@ -198,6 +200,8 @@ def attempts(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
 
     with temporary_settings({PREFECT_API_URL: server.api}):
         yield run
+        APILogWorker.instance().drain()  # else they are sent, for a minute, to nobody
+        EventsWorker.drain_all()
 
 
 def test_a_source_that_comes_back_is_waited_for(attempts: Callable[..., int]) -> None:
