@@ -112,7 +112,7 @@ def _quantiles(weights: Floats, means: Floats, k: Floats) -> Floats:
     for part in np.array_split(small[np.argsort(mean[small])], max(1, len(small) // 500)):
         reached = np.floor(PATHS * _cumulative(weights[part], means[part], k[part]) + 0.5)
         reached[:, -1] = PATHS
-        each: Ints = np.diff(reached.astype(np.int64), axis=1, prepend=0)
+        each = (reached - np.pad(reached[:, :-1], ((0, 0), (1, 0)))).astype(np.int64)
         units = np.broadcast_to(np.arange(each.shape[1]), each.shape)
         result[part] = np.repeat(units.ravel(), each.ravel()).reshape(-1, PATHS)
     return result

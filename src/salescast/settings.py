@@ -119,6 +119,15 @@ class Model(_Section):
     l2_regularization: float = Field(ge=0)
 
 
+class Costs(_Section):
+    """When orders are placed and what they are charged."""
+
+    review_weekday: int = Field(ge=0, le=6)
+    review_days: int = Field(ge=1)
+    delivery_days: int = Field(ge=1)
+    held: Literal["every_close", "cycle_end"]
+
+
 class Backtest(_Section):
     """How it is examined."""
 
@@ -170,6 +179,7 @@ class Settings(BaseSettings):
     forecast: Forecast
     features: Features
     model: Model
+    costs: Costs
     backtest: Backtest
     gate: Gate
     monitoring: Monitoring

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import poisson
 
@@ -69,6 +69,7 @@ def make_paths(mean: float = 4.0, leads: int = 8, seed: int = 1):
     return rng.poisson(mean, (3, 100, leads)).astype(float)
 
 
+@settings(max_examples=25)
 @given(stocks, st.floats(0, 9))
 def test_orders_are_whole_packs(on_hand, mean):
     """Never negative, always a multiple of the pack."""
@@ -78,6 +79,7 @@ def test_orders_are_whole_packs(on_hand, mean):
     assert (order % position["pack_size"] == 0).all()
 
 
+@settings(max_examples=25)
 @given(stocks, st.integers(0, 30))
 def test_less_stock_never_orders_less(on_hand, fewer):
     """What is missing from the shelf is worth ordering."""
@@ -86,6 +88,7 @@ def test_less_stock_never_orders_less(on_hand, fewer):
     assert (propose(paths, make_position(less), WEEKLY).orders["order"] >= full).all()
 
 
+@settings(max_examples=25)
 @given(st.floats(0, 900), st.floats(0, 900))
 def test_a_budget_is_kept(one, other):
     """Spend stays within, grows with it, and what more would save is never negative."""
@@ -114,6 +117,7 @@ def test_a_scarce_unit_goes_where_it_saves_most():
 
 
 @pytest.mark.parametrize("held", ["every_close", "cycle_end"])
+@settings(max_examples=25)
 @given(on_hand=st.integers(0, 40), mean=st.floats(0.2, 6))
 def test_no_other_order_costs_less(held, on_hand, mean):
     """The rule finds the minimum of lost margin and holding over the paths themselves."""
