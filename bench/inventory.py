@@ -5,7 +5,7 @@ what the status-quo planner's shelves let the shops sell, anew every quarter.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,37 +91,39 @@ def trained(chain: Chain) -> Trained:
     return found
 
 
-def forecast(chain: Chain, models: Trained, name: str, cycle: Cycle) -> list[Values]:
-    """Return sample paths (series, paths, leads) at each review."""
-    source, found = KINDS[name][0], []
+def forecast(chain: Chain, models: Trained, name: str, cycle: Cycle) -> Iterator[Values]:
+    """Yield sample paths (series, paths, leads) at each review."""
+    source = KINDS[name][0]
     rows = features.build(chain.tables, chain.days(cycle.review_days), cycle.interval, source)
     for number, (_, served) in enumerate(rows.groupby("origin")):
         quarter = number * cycle.review_days // (7 * REFIT_WEEKS)
         fitted, told = models[name, quarter]
         drawn = paths.sample(served, model.distribution(fitted, served), told)
         here = pd.MultiIndex.from_frame(served[SERIES].iloc[:: cycle.interval])
-        found.append(drawn[here.get_indexer(pd.MultiIndex.from_frame(chain.series[SERIES]))])
-    return found
+        yield drawn[here.get_indexer(pd.MultiIndex.from_frame(chain.series[SERIES]))]
 
 
-def known_best(chain: Chain, cycle: Cycle) -> dict[str, list[Values]]:
-    """Return the oracle's paths at each review, and the one path that came true."""
-    ahead, units = cycle.interval, chain.retailer.demand.units.astype(float)
-    best, came = [], []
+def best(chain: Chain, cycle: Cycle) -> Iterator[Values]:
+    """Yield the oracle's sample paths at each review."""
     for origin in chain.days(cycle.review_days):
-        drawn = oracle.sample_paths(chain.retailer, origin, paths.PATHS, ahead)
-        best.append(drawn.transpose(1, 0, 2).astype(float))
+        drawn = oracle.sample_paths(chain.retailer, origin, paths.PATHS, cycle.interval)
+        yield drawn.transpose(1, 0, 2).astype(float)
+
+
+def came(chain: Chain, cycle: Cycle) -> Iterator[Values]:
+    """Yield the one path that came true."""
+    units = chain.retailer.demand.units.astype(float)
+    for origin in chain.days(cycle.review_days):
         at = chain.retailer.reach(origin) + 1
-        came.append(units[:, None, at : at + ahead])
-    return {ORACLE: best, CLAIRVOYANT: came}
+        yield units[:, None, at : at + cycle.interval]
 
 
-def ordering(chain: Chain, drawn: Sequence[Values], cycle: Cycle) -> Policy:
-    """Return the policy that orders by the product's rule from sample paths."""
+def ordering(chain: Chain, drawn: Iterator[Values], cycle: Cycle) -> Policy:
+    """Return the policy that orders by the product's rule from sample paths, review by review."""
 
-    def order(review: int, stock: Values) -> Values:
+    def order(_review: int, stock: Values) -> Values:
         position = chain.series.assign(on_hand=stock, on_order=0.0)
-        return orders.propose(drawn[review], position, cycle).orders["order"].to_numpy(float)
+        return orders.propose(next(drawn), position, cycle).orders["order"].to_numpy(float)
 
     return order
 
@@ -142,7 +144,7 @@ def planning(chain: Chain) -> Policy:
 def measured(chain: Chain, models: Trained, cycle: Cycle) -> pd.DataFrame:
     """Return weekly cost (columns w0 …) and `fill_rate` per policy, on the same accounts."""
     drawn = {name: forecast(chain, models, name, cycle) for name in KINDS}
-    drawn |= known_best(chain, cycle)
+    drawn |= {ORACLE: best(chain, cycle), CLAIRVOYANT: came(chain, cycle)}
     policies = {name: (ordering(chain, d, cycle), cycle) for name, d in drawn.items()}
     policies[PLANNER] = planning(chain), WEEKLY
     accounts = Cycle(7, 2, cycle.held)  # by weeks, however often orders are placed
@@ -180,15 +182,13 @@ def figures(regime: str, tables: Sequence[pd.DataFrame]) -> list[Figure]:
 
 def dependence(chain: Chain, models: Trained) -> dict[str, float]:
     """Return the variance of the interval's total demand, ÷ what independent days would have."""
-    drawn = known_best(chain, WEEKLY)
-    both = {"ours": forecast(chain, models, "ours", WEEKLY), ORACLE: drawn[ORACLE]}
-    return {
-        name: float(
-            np.mean([p.sum(axis=2).var(axis=1).mean() for p in each])
-            / np.mean([p.var(axis=1).sum(axis=1).mean() for p in each])
-        )
-        for name, each in both.items()
-    }
+    drawn = {"ours": forecast(chain, models, "ours", WEEKLY), ORACLE: best(chain, WEEKLY)}
+    found = {}
+    for name, each in drawn.items():
+        both = [(p.sum(axis=2).var(axis=1).mean(), p.var(axis=1).sum(axis=1).mean()) for p in each]
+        together, apart = np.mean(both, axis=0)
+        found[name] = float(together / apart)
+    return found
 
 
 def main() -> int:
@@ -196,6 +196,7 @@ def main() -> int:
     tables: dict[str, list[pd.DataFrame]] = {regime: [] for regime in REGIMES}
     spread = []
     for seed in SEEDS:
+        print(f"seed {seed} …", file=sys.stderr, flush=True)
         chain = Chain("demo", seed)
         models = trained(chain)
         for regime, cycle in REGIMES.items():
