@@ -22,7 +22,7 @@ import psutil
 from bench.retail import Figure, publish
 
 ROOT = Path(__file__).parent.parent
-ROUNDS = 3
+ROUNDS = 2
 PATIENCE = 300  # seconds for a server to start on a busy machine
 CLI = [sys.executable, "-c", "from salescast.cli import main; main()"]
 CORE = "salescast.backtest, salescast.forecasts, salescast.gate, salescast.monitoring"
