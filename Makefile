@@ -22,7 +22,7 @@ INSTALLED := .venv/.installed
 BUILD := build/run
 PEERS := build/bench/.venv/.installed
 
-.PHONY: help setup run test check fix serve up clean lock bench-forecast bench-train-time leak-demo soak-kills
+.PHONY: help setup run test check fix serve up clean lock pin bench-forecast bench-train-time leak-demo soak-kills
 
 help: ## List the targets
 	@awk -F ':[^#]*## ' '/^[a-z%-]+:[^#]*## / { sub("%", "NAME", $$1); \
@@ -81,6 +81,12 @@ lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.lock anew
 	@$(BIN)/uv pip compile bench/requirements.in --universal --generate-hashes \
 		--python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet \
 		--output-file bench/requirements.lock
+
+pin: $(INSTALLED) ## Run the pipeline on a clone of HEAD; take over dvc.lock and what it pins
+	@rm -rf build/pin && git clone --quiet . build/pin && cd build/pin && \
+		export PATH=$(CURDIR)/$(BIN):$$PATH PYTHONPATH=src && dvc pull --quiet data.dvc && \
+		dvc repro --quiet && dvc push --quiet && dvc gc --quiet --force --workspace --cloud
+	@rm -rf sample-remote && cp -R build/pin/sample-remote build/pin/dvc.lock .
 
 clean: ## Remove build/ and caches; data/ and .venv stay
 	@rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis \

@@ -18,6 +18,7 @@ from mlforecast import MLForecast
 from mlforecast.lag_transforms import RollingMean
 from statsforecast import StatsForecast
 from statsforecast.models import AutoETS
+from utilsforecast.preprocessing import fill_gaps
 
 CAME = ["price_ratio", "promo", "christmas", "wet", "rain_mm", "storm", "spell", "temp_anomaly"]
 STATIC = ["store", "item"]
@@ -92,7 +93,8 @@ def train(folder: Path) -> dict[str, float]:
     """Fit to what happened, its features made before; seconds, rows and peak memory in GB."""
     rows = pd.read_parquet(folder / "happened.parquet").rename(columns={"date": "ds", "units": "y"})
     rows["unique_id"] = rows["store_id"].astype(str) + "|" + rows["item_id"].astype(str)
-    named = with_static(rows[["unique_id", "ds", "y", *CAME]])
+    each_day = fill_gaps(rows[["unique_id", "ds", "y", *CAME]], freq="D").fillna(0.0)  # closed days
+    named = with_static(each_day)
     model = learner()
     features, target = model.preprocess(named, static_features=STATIC, return_X_y=True)
     before = time.perf_counter()

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import gammaincinv
 
 from salescast.weather import WET_MM
 
@@ -117,6 +116,8 @@ class Believed:
 
 def believe(calibration: Calibration, rows: pd.DataFrame) -> Believed:
     """Return the weather of feature rows as the calibration believes it; climatology as it is."""
+    from scipy.special import gammaincinv
+
     lead = np.minimum(rows["lead_time"].to_numpy(int), len(calibration.ratio)) - 1
     issued = rows["issued_at"].notna().to_numpy()
     chances = []

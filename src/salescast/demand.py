@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import betainc
 
 from salescast.calibration import Believed
 from salescast.regression import MAX_LOG, Pool
@@ -202,6 +201,8 @@ def _beyond(sold: Floats, mean: Floats, k: Floats) -> tuple[Floats, Floats]:
     d·pmf(d; k) = mean · pmf(d − 1; k + 1) with the same p, so that each factorial moment of the
     tail is a tail of a negative binomial with a larger k.
     """
+    from scipy.special import betainc
+
     share = mean / (mean + k)  # P(D ≥ s) = I_share(s, k) for s ≥ 1
 
     def tail(s: Floats, shape: Floats) -> Floats:

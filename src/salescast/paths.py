@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.signal import lfilter
-from scipy.special import ndtri
 
 from salescast import counts
 
@@ -133,8 +131,8 @@ def _cumulative(weights: Floats, means: Floats, k: Floats) -> Floats:
 def _ranks(decay: float, share: float, horizon: int) -> Ints:
     """Return the rank of each path among all at each lead, (PATHS, horizon)."""
     carried, fresh = _draws(horizon)
-    scale = np.r_[1.0, np.full(horizon - 1, np.sqrt(1.0 - decay**2))]
-    carried = lfilter([1.0], [1.0, -decay], carried * scale, axis=1)
+    for day in range(1, horizon):
+        carried[:, day] = decay * carried[:, day - 1] + np.sqrt(1.0 - decay**2) * carried[:, day]
     latent = np.sqrt(share) * carried + np.sqrt(1.0 - share) * fresh
     ranks: Ints = latent.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
     return ranks
@@ -142,6 +140,8 @@ def _ranks(decay: float, share: float, horizon: int) -> Ints:
 
 def _draws(horizon: int) -> tuple[Floats, Floats]:
     """Return two sets of unit normals (PATHS, horizon), antithetic: each path has its mirror."""
+    from scipy.special import ndtri
+
     # Raw bits and an inverse: numpy promises no more of a generator's stream (NEP 19).
     raw = np.random.Philox(SEED).random_raw(PATHS // 2 * 2 * horizon)
     half = ndtri(((raw >> np.uint64(11)) + 0.5) * 2.0**-53).reshape(2, PATHS // 2, horizon)
