@@ -1,9 +1,10 @@
-"""Daily: forecast every series with the champion, into the ledger."""
+"""Daily: forecast every series with the champion and propose orders, into the ledger."""
 
 from flows.engine import Run
 from salescast.stages import Result
 
 
 def forecast(run: Run) -> Result:
-    """Forecast from the last day known."""
-    return run("forecast")
+    """Forecast from the last day known, and decide what to order."""
+    made, orders = run("forecast"), run("order")
+    return {**made, "orders": orders, "says": f"{made['says']}\n{orders['says']}"}

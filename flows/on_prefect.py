@@ -97,6 +97,12 @@ def _forecast(result: Result) -> None:
     create_table_artifact(key="forecast", table=[row], description=result["says"])
 
 
+def _orders(result: Result) -> None:
+    told = ("origin", "due", "units", "spend", "expected_cost", "planner_units", "planner_cost")
+    row = {name: result[name] for name in told}
+    create_table_artifact(key="orders", table=[row], description=result["says"])
+
+
 def _delivery(result: Result) -> None:
     rows = [{"table": name, "new rows": count} for name, count in result["rows"].items()]
     create_table_artifact(key="delivery", table=rows, description=result["says"])
@@ -119,6 +125,7 @@ ARTIFACTS: Mapping[str, Callable[[Result], None]] = {
     "backtest": _scorecard,
     "gate": _decision,
     "forecast": _forecast,
+    "order": _orders,
     "answer": _answer,
     "monitor": _monitoring,
 }

@@ -9,11 +9,12 @@ import pandas as pd
 
 from salescast import metrics
 from salescast.errors import NotEnoughHistoryError
-from salescast.features import KEYS
+from salescast.features import KEYS, blinded
 from salescast.model import BASELINES, Model, fit, label, predict
 from salescast.orders import newsvendor_cost
 
 CHALLENGER = "challenger"
+BLIND = "blind"  # the challenger's recipe without weather, beside a challenger that has some
 SEGMENTS: Mapping[str, str] = {
     "by_lead": "lead_time",
     "by_store": "store_id",
@@ -43,6 +44,17 @@ def cutoffs(last: pd.Timestamp, count: int, every_days: int, horizon: int) -> li
     return [newest - pd.Timedelta(days=every_days * i) for i in reversed(range(count))]
 
 
+@dataclass(frozen=True)
+class Fit:
+    """A model fitted at a cutoff from `known` rows and what had `happened`, for `served` rows."""
+
+    name: str
+    model: Model
+    known: pd.DataFrame
+    happened: pd.DataFrame
+    served: pd.DataFrame
+
+
 def run(
     rows: pd.DataFrame,
     past_at: PastAt,
@@ -50,14 +62,34 @@ def run(
     refit_every: int,
     recipe: Recipe,
 ) -> pd.DataFrame:
-    """Return the predictions of the recipe and the baselines at each origin, as served.
+    """Return the predictions of the recipe and the baselines at each origin; see `fits`.
+
+    Columns: model, then those of `model.predict`.
+    """
+    return predictions_of(fits(rows, past_at, origins, refit_every, recipe), recipe)
+
+
+def predictions_of(fitted: Sequence[Fit], recipe: Recipe) -> pd.DataFrame:
+    """Return what each fit predicts for the rows it served, under its name."""
+    parts = [served_by(each.model, each.served, recipe, each.name) for each in fitted]
+    return pd.concat(parts, ignore_index=True)
+
+
+def fits(
+    rows: pd.DataFrame,
+    past_at: PastAt,
+    origins: Sequence[pd.Timestamp],
+    refit_every: int,
+    recipe: Recipe,
+) -> list[Fit]:
+    """Return the recipe, its blind twin and the baselines as they would have been fitted.
 
     `rows`: features of training and backtest origins; `past_at(cutoff)`: outcomes as known at
     a cutoff. A fit at a cutoff sees only what was known there and serves `refit_every` origins.
-    Columns: model, then those of `model.predict`.
     Raises NotEnoughHistoryError when no row lies before the first origin.
     """
-    parts = []
+    found = []
+    weather = bool(rows["rain_probability"].notna().any())
     for start in range(0, len(origins), refit_every):
         block = list(origins[start : start + refit_every])
         known = rows[rows["origin"] < block[0]]
@@ -67,11 +99,15 @@ def run(
                 "or ingest more days"
             )
         served, happened = rows[rows["origin"].isin(block)], past_at(block[0])
-        parts += [
-            served_by(_fit(name, known, happened, recipe), served, recipe, name)
+        found += [
+            Fit(name, _fit(name, known, happened, recipe), known, happened, served)
             for name in (CHALLENGER, *BASELINES)
         ]
-    return pd.concat(parts, ignore_index=True)
+        if weather:
+            sees = blinded(known)
+            blind = _fit(CHALLENGER, sees, happened, recipe)
+            found.append(Fit(BLIND, blind, sees, happened, blinded(served)))
+    return found
 
 
 def _fit(name: str, known: pd.DataFrame, happened: pd.DataFrame, recipe: Recipe) -> Model:

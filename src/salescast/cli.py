@@ -179,7 +179,7 @@ def rollback(as_json: JsonOption = False) -> None:
 
 @app.command()
 def forecast(engine: EngineOption = Engine.inline, as_json: JsonOption = False) -> None:
-    """Forecast every series with the champion, into the ledger."""
+    """Forecast every series with the champion and propose orders, into the ledger."""
     _print(_flow("forecast", engine, read_settings()), as_json=as_json)
 
 

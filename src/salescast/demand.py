@@ -173,9 +173,12 @@ def fit(happened: pd.DataFrame, params: Mapping[str, float] = DEFAULTS) -> Respo
     )
 
 
-def estimate(happened: pd.DataFrame) -> pd.DataFrame:
-    """Return what happened with `demand`: units, or where sold out the expected demand beyond."""
-    response = fit(happened)
+def estimate(happened: pd.DataFrame, response: Response | None = None) -> pd.DataFrame:
+    """Return what happened with `demand`: units, or where sold out the expected demand beyond.
+
+    `response`: fitted to these days or more; default: to these.
+    """
+    response = fit(happened) if response is None else response
     store, item = (
         _code(known, happened[name])
         for known, name in ((response.store_ids, "store_id"), (response.item_ids, "item_id"))

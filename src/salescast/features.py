@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from salescast import weather
+from salescast import schema, weather
 from salescast.calendar import calendar, public_holidays
 from salescast.errors import NotEnoughHistoryError
 from salescast.knowledge import Knowledge, gather, series_at
@@ -43,6 +43,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 LEVEL_DAYS = 56  # the exposure: eight whole weeks
 PRIOR_DAYS = 7.0  # a new series leans on its item as if it had sold a week
 MIN_LEVEL = 0.02  # units a day; keeps ratios finite for items that never sell
+DAY = pd.Timedelta(days=1)
 
 
 def build(
@@ -192,6 +193,26 @@ def _weather(
         "wet_share": outlook.wet_share[place],
         "issue_age": outlook.issue_age[place],
     }
+
+
+def blinded(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows as the blind twin sees them: what `build` makes of the source "none"."""
+    unknown = dict.fromkeys((*WEATHER, "normal_probability", "normal_mm"), np.nan)
+    never = pd.Series(pd.NaT, index=rows.index, dtype="datetime64[us]")
+    return rows.assign(**unknown, issued_at=never)
+
+
+def foreseen(tables: Tables, horizon: int = 14) -> dict[str, pd.DataFrame]:
+    """Return tables whose issues foresee the weather that came: what the naive twin learns from.
+
+    A leak, for comparison only: nobody is issued observations.
+    """
+    came = schema.latest("weather_observed", tables["weather_observed"])
+    came = came.dropna(subset=["precip_mm", "temp_c"])
+    each = [came.assign(issued_at=came["date"] - lead * DAY) for lead in range(horizon + 1)]
+    issues = pd.concat(each, ignore_index=True)
+    issues["precip_probability"] = (issues["precip_mm"] >= weather.WET_MM).astype(float)
+    return {**tables, "weather_forecast": schema.conform("weather_forecast", issues)}
 
 
 def past(tables: Tables, cutoff: object, days: int = 1100) -> pd.DataFrame:

@@ -149,16 +149,14 @@ def propose(
     order = taken * packs
     days = slice(cycle.delivery_days - 1, cycle.interval)
     wanted = paths[:, :, days].sum(axis=2).mean(axis=1)
-    lost = np.maximum(needs[:, :, -1] - order[:, None], 0.0).mean(axis=1)
-    left = np.maximum(order[:, None, None] - needs[:, :, cycle.charged], 0.0)
-    held = left.sum(axis=2).mean(axis=1)
+    lost, cost = expected(needs, order, costs, cycle)
     columns = {
         "order": order,
         "target": stock + order,
         "spend": order * position["unit_cost"].to_numpy(float),
         "expected_demand": wanted,
         "expected_lost": lost,
-        "expected_cost": costs[:, 0] * lost + costs[:, 1] * held,
+        "expected_cost": cost,
         "fill_rate": 1.0 - lost / np.maximum(wanted, 1e-9),
     }
     return Proposal(position[["store_id", "item_id"]].assign(**columns), shadow_price)
@@ -174,6 +172,17 @@ def needed(paths: Values, stock: Values, cycle: Cycle) -> Values:
     left = np.maximum(stock[:, None] - paths[:, :, :before].sum(axis=2), 0.0)
     result: Values = paths[:, :, before : cycle.interval].cumsum(axis=2) - left[:, :, None]
     return result
+
+
+def expected(needs: Values, order: Ints, costs: Values, cycle: Cycle) -> tuple[Values, Values]:
+    """Return units lost and money (lost margin + goodwill + holding) per series over the cycle.
+
+    `needs`: see `needed`; `costs`: (series, 2), underage and overage.
+    """
+    lost = np.maximum(needs[:, :, -1] - order[:, None], 0.0).mean(axis=1)
+    left = np.maximum(order[:, None, None] - needs[:, :, cycle.charged], 0.0)
+    held = left.sum(axis=2).mean(axis=1)
+    return lost, costs[:, 0] * lost + costs[:, 1] * held
 
 
 def savings(need: Values, costs: tuple[float, float], pack: int, charged: slice) -> Values:

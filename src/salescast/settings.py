@@ -99,7 +99,7 @@ class Forecast(_Section):
 class Features(_Section):
     """What the model sees."""
 
-    weather: Literal["issued", "none"]
+    weather: Literal["issued", "observed", "none"]
     origin_every_days: int = Field(5, ge=1)
     history_days: int = Field(1100, ge=90)
 
@@ -126,6 +126,14 @@ class Costs(_Section):
     review_days: int = Field(ge=1)
     delivery_days: int = Field(ge=1)
     held: Literal["every_close", "cycle_end"]
+    budget: float = Field(0.0, ge=0)
+    capacity: float = Field(0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> "Costs":
+        if self.budget and self.capacity:
+            raise ValueError("name a budget or a capacity, not both; 0 is none")
+        return self
 
 
 class Backtest(_Section):
@@ -197,6 +205,16 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment win over the file."""
         return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _forecast_reaches(self) -> "Settings":
+        needed = self.costs.review_days + self.costs.delivery_days - 1
+        if needed > self.forecast.horizon:
+            raise ValueError(
+                f"costs.review_days + costs.delivery_days - 1 = {needed} days are to be protected, "
+                f"but forecast.horizon is {self.forecast.horizon}; order more often or look further"
+            )
+        return self
 
     @property
     def data(self) -> Path:

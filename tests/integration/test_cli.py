@@ -224,6 +224,19 @@ def test_forecast_again_says_the_same_and_records_nothing_new(released, monkeypa
     assert result["data_version"] == store.data_version(released / "data")
 
 
+def test_forecast_proposes_an_order_for_every_series(released, monkeypatch, capfd):
+    """Whole packs, beside the old rule's, under the receipt of the forecast they rest on."""
+    said = run_here(released, monkeypatch, capfd, "forecast", "--json")
+
+    result = parsed(said.out)["orders"]
+    with Ledger(read_settings(released / "config.toml").ledger_url) as ledger:
+        orders = ledger.orders(origin=pd.Timestamp(result["origin"]))
+        assert not ledger.receipt(orders["receipt_id"].iloc[0]).empty
+    assert len(orders) == 4
+    assert orders["order"].sum() == result["units"]
+    assert (orders["expected_cost"] <= orders["planner_cost"] + 1e-9).all()
+
+
 def test_receipt_prints_the_forecast_it_stands_for(released, monkeypatch, capfd):
     """`receipt --json`: fourteen days of one series."""
     rows = pd.read_parquet(released / "build" / "forecasts.parquet")

@@ -53,7 +53,7 @@ def test_every_model_is_scored_on_the_same_rows(world):
     """Challenger and baselines share origins, leads and series."""
     sizes = predictions(world).groupby("model").size()
     assert set(sizes) == {4 * 14 * 4}
-    assert set(sizes.index) == {"challenger", "seasonal_naive", "weekday_mean"}
+    assert set(sizes.index) == {"challenger", "blind", "seasonal_naive", "weekday_mean"}
 
 
 def test_a_challenger_that_is_the_baseline_scores_like_it(world):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salescast.errors import NotEnoughHistoryError
-from salescast.features import build, past
+from salescast.features import blinded, build, foreseen, past
 from salescast.model import fit, predict
 from salescast.schema import TABLES, close_of
 from tests.builders import FIRST, make_sales, make_tables
@@ -158,6 +158,24 @@ def test_the_blind_twin_sees_no_weather():
     rows = build(make_tables(), [FIRST + pd.Timedelta(days=100)], source="none")
 
     assert rows[["rain_probability", "rain_mm", "wet_share", "storm"]].isna().all(axis=None)
+
+
+def test_blinded_rows_are_those_built_without_weather():
+    """Taking the weather away afterwards is the same as never having looked."""
+    tables, origin = make_tables(), FIRST + pd.Timedelta(days=100)
+    blind = build(tables, [origin], source="none")
+    after = blinded(build(tables, [origin]))
+    pd.testing.assert_frame_equal(after, blind, check_like=True)
+
+
+def test_foreseen_weather_is_the_weather_that_came():
+    """The naive twin's issues say at every lead what was observed later."""
+    tables, origin = make_tables(), FIRST + pd.Timedelta(days=100)
+    rows = build(foreseen(tables), [origin])
+    came = tables["weather_observed"].set_index(["location_id", "date"])["precip_mm"]
+    wanted = came.reindex(pd.MultiIndex.from_frame(rows[["location_id", "date"]])).to_numpy()
+    assert rows["rain_mm"].to_numpy() == pytest.approx(wanted)
+    assert set(rows["rain_probability"]) == {0.0, 1.0}
 
 
 def test_a_weekday_without_trade_is_closed():

@@ -332,3 +332,21 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
     (tmp_path / "ledger.db").write_text("dear diary, " * 500)
     with pytest.raises(StoreUnavailableError, match=r"ledger\.db .* not a database"):
         Ledger(f"sqlite:///{tmp_path / 'ledger.db'}").alarms()
+
+
+def test_orders_come_back_as_they_went_in(ledger):
+    """One row a receipt; writing it again does nothing."""
+    row = dict.fromkeys(("unit_cost", "spend", "expected_demand", "expected_lost"), 1.5)
+    row |= dict.fromkeys(("expected_cost", "planner_cost", "fill_rate"), 0.1)
+    row |= dict.fromkeys(("on_hand", "on_order", "order", "planner_order"), 6)
+    row |= {"receipt_id": "r1", "store_id": "s1", "item_id": "u1", "due": True}
+    row |= {"model_version": "1", "data_version": "abc.dir", "counted": pd.NaT}
+    moments = {"origin": ORIGIN, "made_at": ORIGIN + DAY}
+    given = pd.DataFrame([row | moments]).astype(dict.fromkeys(moments, "datetime64[us]"))
+
+    assert (ledger.record_orders(given), ledger.record_orders(given)) == (1, 0)
+    read = ledger.orders(origin=ORIGIN)
+    assert read.loc[0, list(row)].drop("counted").to_dict() == {
+        name: value for name, value in row.items() if name != "counted"
+    }
+    assert ledger.orders(origin=ORIGIN + DAY).empty

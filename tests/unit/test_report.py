@@ -240,3 +240,15 @@ def test_extreme_scores_are_drawn(tmp_path: Path) -> None:
     for of in card["models"]["challenger"]["by_lead"].values():
         of["wape"] = np.float64(1e12)
     assert "1000000000000.00 at lead 3" in _scorecard(tmp_path, card)
+
+
+def test_the_scorecard_shows_who_orders_cheapest(tmp_path: Path) -> None:
+    """Half of the planner's cost is said in money, and in a table of all who order."""
+    per = {"low": 900.0, "high": 1100.0, "fill_rate": 0.9}
+    of = {"of_planner_ratio": 0.5, "of_planner_low": 0.4, "of_planner_high": 0.6}
+    ours, his = ({"cost_per_year": cost} | per | of for cost in (1000.0, 2000.0))
+    card = make_card() | {"inventory": {"challenger": ours, "planner": his}}
+    page = _words(_scorecard(tmp_path, card))
+    saved = "against the planner $1,000 50.0% of his cost; 80 % sure of 40.0% to 60.0%"
+    assert saved in page
+    assert "status-quo planner" in page

@@ -147,3 +147,18 @@ def test_a_file_in_another_encoding_is_an_error_of_ours(config):
 
     with pytest.raises(ConfigError, match="not valid TOML"):
         read_settings(config)
+
+
+def test_a_horizon_too_short_for_the_orders_is_refused(config):
+    """Eight days are to be protected; seven forecast days cannot tell what for."""
+    edit(config, "horizon = 14", "horizon = 7")
+    with pytest.raises(ConfigError, match=r"8 days are to be protected.* forecast\.horizon is 7"):
+        read_settings(config)
+
+
+def test_a_budget_and_a_capacity_exclude_each_other(config):
+    """One shadow price belongs to one limit."""
+    edit(config, "budget = 0.0", "budget = 10.0")
+    edit(config, "capacity = 0.0", "capacity = 10.0")
+    with pytest.raises(ConfigError, match=r"costs: .*name a budget or a capacity"):
+        read_settings(config)

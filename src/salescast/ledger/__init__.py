@@ -22,6 +22,7 @@ from salescast.ledger.tables import (
     ALARMS,
     DECISIONS,
     FORECASTS,
+    ORDERS,
     OUTCOMES,
     name_of,
     open_engine,
@@ -115,6 +116,25 @@ class Ledger:
         rising = levels[sorted(levels, key=lambda label: float(label[1:]))]
         rest = frame.drop(columns="quantiles")
         return pd.concat([rest.iloc[:, :at_mean], rising, rest.iloc[:, at_mean:]], axis=1)
+
+    def record_orders(self, frame: pd.DataFrame) -> int:
+        """Write proposed orders, one row a receipt; return how many were new.
+
+        Columns: those of the stage `order` and made_at; others are left out.
+        """
+        return self._insert(ORDERS, as_rows(ORDERS, checked(ORDERS, frame)))
+
+    def orders(self, origin: datetime | None = None) -> pd.DataFrame:
+        """Return the orders proposed at `origin` (default: at all), by series, the last made last.
+
+        Where a better model or more data came during the day, a series has several.
+        """
+        at, wanted = ORDERS.c, sa.select(ORDERS)
+        if origin is not None:
+            wanted = wanted.where(at.origin == _moment(origin))
+        return self._read(
+            wanted.order_by(at.origin, at.store_id, at.item_id, at.made_at, at.receipt_id)
+        )
 
     def record_outcomes(self, frame: pd.DataFrame) -> int:
         """Write what was sold, one row per series, date and recorded_at; return how many were new.

@@ -11,7 +11,11 @@ TITLES = {
     OURS: "our model",
     "weekday_mean": "8-week weekday mean",
     "seasonal_naive": "seasonal naive",
+    "blind": "our model without weather",
+    "planner": "status-quo planner",
 }
+BASELINES = ("weekday_mean", "seasonal_naive")
+PLANNER = "planner"
 BY_LEAD = (
     (
         "wape",
@@ -38,7 +42,9 @@ SEGMENTS = (
 def scorecard_page(card: Mapping[str, Any], currency: str) -> str:
     """Return the page of a `backtest.scorecard`; the currency is an ISO 4217 code."""
     models = {name: card["models"][name] for name in _order(card["models"])}
-    parts = [_tiles(models, card["saved"], currency), _money(models, currency), _leads(models)]
+    parts = [_tiles(card, models, currency)]
+    parts += [_shelves(card["inventory"], currency)] if card.get("inventory") else []
+    parts += [_money(models, currency), _leads(models)]
     parts += [_segment(models, *segment, currency) for segment in SEGMENTS]
     return html.page("What the forecasts are worth", _lead(card), parts)
 
@@ -60,17 +66,53 @@ def _lead(card: Mapping[str, Any]) -> str:
     )
 
 
-def _tiles(
-    models: Mapping[str, Any], saved: Mapping[str, Mapping[str, float]], currency: str
-) -> str:
-    ours = models[OURS]["overall"]
-    rivals = [_against(name, models, saved.get(name), currency) for name in models if name != OURS]
+def _tiles(card: Mapping[str, Any], models: Mapping[str, Any], currency: str) -> str:
+    ours, saved = models[OURS]["overall"], card["saved"]
+    rivals = [_against(name, models, saved.get(name), currency) for name in BASELINES]
+    if card.get("inventory"):
+        rivals = [_chain(card["inventory"], currency), *rivals[:1]]
     coverage = html.share(ours["coverage_80"])
     rest = [
         ("WAPE of the median", html.decimal(ours["wape"]), "all lead days", ""),
         ("Inside p10…p90", coverage, f"bias {html.share(ours['bias'], signed=True)}", ""),
     ]
     return html.tiles([*rivals, *rest])
+
+
+def _chain(inventory: Mapping[str, Any], currency: str) -> tuple[str, str, str, str]:
+    ours, theirs = (inventory[name] for name in (OURS, PLANNER))
+    saved = theirs["cost_per_year"] - ours["cost_per_year"]
+    low, high = (html.share(1 - ours[f"of_planner_{bound}"]) for bound in ("high", "low"))
+    note = f"{html.share(1 - ours['of_planner_ratio'])} of his cost; 80 % sure of {low} to {high}"
+    verb, tone = ("Saved", "good") if saved >= 0 else ("Lost", "bad")
+    label = f"{verb} a year on the shelves against the planner"
+    return label, html.money(abs(saved), currency), note, tone
+
+
+def _shelves(inventory: Mapping[str, Mapping[str, float]], currency: str) -> str:
+    dearest = max(of["cost_per_year"] for of in inventory.values())
+    rows = [
+        (
+            _title(name),
+            name,
+            of["cost_per_year"] / dearest if dearest else None,
+            [
+                html.money(of["cost_per_year"], currency),
+                f"{html.money(of['low'], currency)} to {html.money(of['high'], currency)}",
+                html.share(of["fill_rate"]),
+                html.share(of["of_planner_ratio"]),
+            ],
+        )
+        for name, of in sorted(inventory.items(), key=lambda one: one[1]["cost_per_year"])
+    ]
+    head = ["who orders", "", "cost a year", "80 % sure", "fill rate", "of the planner's cost"]
+    return html.section(
+        "On the shelves",
+        "Orders placed at every cutoff and shelves simulated day by day against the same demand: "
+        "lost margin, goodwill and holding of all series. The planner orders up to nine days of "
+        "recent demand plus a quarter.",
+        html.bar_table("Cost of a year by who places the orders", head, rows),
+    )
 
 
 def _against(

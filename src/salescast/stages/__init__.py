@@ -12,7 +12,7 @@ from salescast.errors import ConfigError
 from salescast.settings import Settings
 from salescast.stages.data import ingest, validate, version
 from salescast.stages.learn import backtest, features, train
-from salescast.stages.operate import answer, forecast, monitor
+from salescast.stages.operate import answer, forecast, monitor, order
 from salescast.stages.release import gate, promote, register
 
 Result = dict[str, Any]
@@ -33,6 +33,7 @@ STAGES: Mapping[str, Callable[..., Result]] = {
     "gate": gate,
     "promote": promote,
     "forecast": forecast,
+    "order": order,
     "answer": answer,
     "monitor": monitor,
 }

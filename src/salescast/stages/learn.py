@@ -1,5 +1,7 @@
 """From tables to a fitted, backtested model, all of it reproducible from files and settings."""
 
+import dataclasses
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,10 +13,12 @@ from salescast import registry, report, schema, store
 from salescast.backtest import (
     CHALLENGER,
     SEGMENTS,
+    Fit,
     Recipe,
     cutoffs,
+    fits,
     outcomes,
-    run,
+    predictions_of,
     scorecard,
     served_by,
 )
@@ -22,7 +26,8 @@ from salescast.demand import estimate
 from salescast.errors import NotEnoughHistoryError
 from salescast.explain import importance
 from salescast.model import Model, as_payload, fit, training_rows
-from salescast.orders import unit_costs
+from salescast.orders import Cycle, unit_costs
+from salescast.replenishment import dependence, position, rehearse, truth_for
 from salescast.schema import Tables, last_day
 from salescast.search import search
 from salescast.settings import Settings
@@ -65,9 +70,7 @@ def features(settings: Settings) -> dict[str, Any]:
     """Build the point-in-time table of every training and backtest origin."""
     tables = store.read_all(settings.data)
     trained, tested = origins(settings, tables)
-    rows = feature.build(
-        tables, [*trained, *tested], settings.forecast.horizon, settings.features.weather
-    )
+    rows = _rows(settings, tables, trained, tested)
     write_frame(settings.build / "features.parquet", rows)
     return {
         "rows": len(rows),
@@ -75,6 +78,23 @@ def features(settings: Settings) -> dict[str, Any]:
         "says": f"{len(rows):,} rows from {len({*trained, *tested})} origins, "
         f"{weather_source(rows)}",
     }
+
+
+def _rows(
+    settings: Settings,
+    tables: Tables,
+    trained: list[pd.Timestamp],
+    tested: list[pd.Timestamp],
+) -> pd.DataFrame:
+    """Return the features of the origins; the naive twin learns from other weather than served."""
+    horizon = settings.forecast.horizon
+    if settings.features.weather != "observed":
+        return feature.build(tables, [*trained, *tested], horizon, settings.features.weather)
+    leaked = feature.build(
+        feature.foreseen(tables, horizon), sorted({*trained} - {*tested}), horizon
+    )
+    rows = pd.concat([leaked, feature.build(tables, tested, horizon)], ignore_index=True)
+    return rows.sort_values("origin", kind="stable", ignore_index=True)
 
 
 def weather_source(rows: pd.DataFrame) -> str:
@@ -93,11 +113,13 @@ def backtest(settings: Settings) -> dict[str, Any]:
     rows = read_frame(settings.build / "features.parquet", "features")
     how = recipe(settings, tables)
     _, tested = origins(settings, tables)
-    predictions = run(
-        rows, lambda day: feature.past(tables, day), tested, settings.backtest.refit_every, how
-    )
+    past_at = partial(feature.past, tables)
+    fitted = fits(rows, past_at, tested, settings.backtest.refit_every, how)
+    predictions = predictions_of(fitted, how)
     write_frame(settings.build / "predictions.parquet", predictions)
-    card = scorecard(scored(tables, predictions), settings.forecast.quantiles)
+    truth = estimate(past_at(last_day(tables)))
+    card = scorecard(_with_outcomes(tables, predictions, truth), settings.forecast.quantiles)
+    card["inventory"] = _rehearsed(settings, tables, fitted, truth)
     write_json(settings.build / "scorecard.json", card)
     write_json(settings.build / "metrics.json", card["models"][CHALLENGER]["overall"])
     _write_plots(settings, card)
@@ -113,8 +135,29 @@ def backtest(settings: Settings) -> dict[str, Any]:
 
 def scored(tables: Tables, predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the predictions with their outcomes as known today, and their costs."""
+    return _with_outcomes(tables, predictions, estimate(feature.past(tables, last_day(tables))))
+
+
+def _with_outcomes(tables: Tables, predictions: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     costs = unit_costs(schema.latest("items", tables["items"]))
-    return outcomes(predictions, estimate(feature.past(tables, last_day(tables))), costs)
+    return outcomes(predictions, truth, costs)
+
+
+def cycle_of(settings: Settings) -> Cycle:
+    """Return how often orders are placed, how long they take and when holding is charged."""
+    return Cycle(settings.costs.review_days, settings.costs.delivery_days, settings.costs.held)
+
+
+def _rehearsed(
+    settings: Settings, tables: Tables, fitted: Sequence[Fit], truth: pd.DataFrame
+) -> dict[str, dict[str, float]]:
+    """Return what ordering at each cutoff would have cost; nothing where they lie too far apart."""
+    cycle = dataclasses.replace(cycle_of(settings), review_days=settings.backtest.every_days)
+    if cycle.interval > settings.forecast.horizon:
+        return {}
+    first = fitted[0].served
+    stock = position(tables, first["origin"].min(), first.drop_duplicates(["store_id", "item_id"]))
+    return rehearse(fitted, truth, stock, cycle)
 
 
 def _write_plots(settings: Settings, card: dict[str, Any]) -> None:
@@ -137,7 +180,12 @@ def train(settings: Settings) -> dict[str, Any]:
     rows = read_frame(settings.build / "features.parquet", "features")
     happened = feature.past(tables, origin)
     model = fit(rows, happened, how.kind, how.params, how.seed)
-    payload = {"model": as_payload(model), "contract": contract(settings, how, origin)}
+    told = dependence(model, rows, truth_for(model, happened))
+    payload = {
+        "model": as_payload(model),
+        "dependence": dataclasses.asdict(told),
+        "contract": contract(settings, how, origin),
+    }
     replace(settings.build / "model.skops", lambda part: registry.write_model(part, payload))
     weigh(settings, model, rows, happened)
     return {
@@ -172,8 +220,7 @@ def tune(settings: Settings, trials: int) -> dict[str, Any]:
     trained, tested = origins(settings, tables)
     week = pd.Timedelta(days=plan.every_days)
     judged = [tested[0] - week * i for i in range(2, 2 + SEARCHED)][::-1]
-    horizon = settings.forecast.horizon
-    rows = feature.build(tables, [*trained, *judged], horizon, settings.features.weather)
+    rows = _rows(settings, tables, trained, judged)
     how = recipe(settings, tables)
     happened = feature.past(tables, judged[0])
     known, served = rows[rows["origin"] < judged[0]], rows[rows["origin"].isin(judged)]
@@ -200,7 +247,7 @@ def contract(settings: Settings, how: Recipe, origin: pd.Timestamp) -> dict[str,
     return {
         "origin": f"{origin:%Y-%m-%d}",
         "horizon": settings.forecast.horizon,
-        "weather": settings.features.weather,
+        "weather": "none" if settings.features.weather == "none" else "issued",
         "quantiles": list(how.quantiles),
         "critical": dict(how.critical),
     }

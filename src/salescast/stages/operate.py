@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pandas as pd
 
 from salescast import backtest, monitoring, report, schema, store
@@ -21,10 +22,14 @@ from salescast.errors import NoChampionError, StoreUnavailableError, UnknownRece
 from salescast.forecasts import issue
 from salescast.ledger import Ledger
 from salescast.model import from_payload
-from salescast.orders import unit_costs
+from salescast.orders import Limit, due, unit_costs
+from salescast.paths import Dependence
+from salescast.registry import Version
+from salescast.replenishment import SERIES, beside, decide, position, sold
 from salescast.schema import last_day
-from salescast.settings import CONFIG_VARIABLE, Settings
+from salescast.settings import CONFIG_VARIABLE, Costs, Settings
 from salescast.stages.files import read_frame, write_frame, write_json
+from salescast.stages.learn import cycle_of
 from salescast.stages.release import open_registry
 
 START_SECONDS = 60  # a cold machine imports scikit-learn and MLflow first
@@ -32,11 +37,7 @@ START_SECONDS = 60  # a cold machine imports scikit-learn and MLflow first
 
 def forecast(settings: Settings) -> dict[str, Any]:
     """Forecast every series from the last origin with the champion, into the ledger."""
-    registry = open_registry(settings)
-    champion = registry.version("champion")
-    if champion is None:
-        raise NoChampionError("no model has been promoted; run `salescast train` first")
-    payload = registry.model(champion)
+    champion, payload = _champion(settings)
     contract, tables = payload["contract"], store.read_all(settings.data)
     origin = last_day(tables)
     rows = feature.build(tables, [origin], contract["horizon"], contract["weather"])
@@ -56,6 +57,71 @@ def forecast(settings: Settings) -> dict[str, Any]:
         "data_version": versions[1],
         "says": f"{series} series × {contract['horizon']} days from {origin:%Y-%m-%d} by "
         f"version {champion.number}" + (f", {degraded:,} rows degraded" if degraded else ""),
+    }
+
+
+def _champion(settings: Settings) -> tuple[Version, dict[str, Any]]:
+    """Return the champion and its payload; raise NoChampionError where there is none."""
+    registry = open_registry(settings)
+    champion = registry.version("champion")
+    if champion is None:
+        raise NoChampionError("no model has been promoted; run `salescast train` first")
+    return champion, registry.model(champion)
+
+
+def order(settings: Settings) -> dict[str, Any]:
+    """Propose what to order at the last origin, beside what the old rule would, into the ledger."""
+    made = read_frame(settings.build / "forecasts.parquet", "forecast")
+    _, payload = _champion(settings)
+    tables, contract = store.read_all(settings.data), payload["contract"]
+    origin = made["origin"].iloc[0]
+    rows = feature.build(tables, [origin], contract["horizon"], contract["weather"])
+    about = ["receipt_id", "origin", "model_version", "data_version"]
+    receipts = made.drop_duplicates(SERIES)[[*SERIES, *about]]
+    stock = position(tables, origin, receipts)
+    cycle, costs = cycle_of(settings), settings.costs
+    told = Dependence(**payload["dependence"])
+    model = from_payload(payload["model"])
+    proposal, drawn = decide(model, told, rows, stock, (cycle, _limit(costs, stock)))
+    planned = beside(drawn, stock, sold(tables, origin, stock), cycle)
+    known = stock[["on_hand", "on_order", "counted", "unit_cost"]]
+    orders = pd.concat([proposal.orders, planned, known], axis=1).merge(receipts, on=SERIES)
+    orders["due"] = due(origin, costs.review_weekday, costs.review_days)
+    write_frame(settings.build / "orders.parquet", orders)
+    with Ledger(settings.ledger_url) as ledger:
+        ledger.record_orders(orders.assign(made_at=datetime.now(UTC).replace(tzinfo=None)))
+    result = _ordered(orders, proposal.shadow_price, settings)
+    write_json(settings.build / "orders.json", result)
+    return result
+
+
+def _limit(costs: Costs, stock: pd.DataFrame) -> Limit | None:
+    """Return what all orders share: money, units, or nothing."""
+    if costs.budget:
+        return Limit(costs.budget, stock["unit_cost"].to_numpy(float))
+    return Limit(costs.capacity, np.ones(len(stock))) if costs.capacity else None
+
+
+def _ordered(orders: pd.DataFrame, shadow_price: float, settings: Settings) -> dict[str, Any]:
+    total = orders[["order", "spend", "expected_cost", "planner_cost"]].sum()
+    currency = settings.product.currency
+    is_due = bool(orders["due"].iloc[0])
+    counted = bool(orders["counted"].notna().any())
+    scarce = f", one more unit of the limit saves {shadow_price:.2f}" if shadow_price else ""
+    return {
+        "origin": f"{orders['origin'].iloc[0]:%Y-%m-%d}",
+        "due": is_due,
+        "units": int(total["order"]),
+        "spend": float(total["spend"]),
+        "expected_cost": float(total["expected_cost"]),
+        "planner_units": int(orders["planner_order"].sum()),
+        "planner_cost": float(total["planner_cost"]),
+        "shadow_price": shadow_price,
+        "counted": counted,
+        "says": f"{total['order']:,.0f} units for {total['spend']:,.0f} {currency}"
+        f"{' today' if is_due else ', if ordered today'}: expected to cost "
+        f"{total['expected_cost']:,.0f}, the old rule's {total['planner_cost']:,.0f}{scarce}"
+        + ("" if counted else "; no stock was counted, so shelves are taken as empty"),
     }
 
 

@@ -18,6 +18,7 @@ def collect(settings: Settings) -> dict[str, Any]:
         "scorecard": read_json(build / "scorecard.json", "backtest"),
         "decision": read_json(build / "decision.json", "gate"),
         "live": read_json(build / "monitoring.json", "monitor")["live"],
+        "orders": read_json(build / "orders.json", "order"),
         "answer": read_json(build / "answer.json", "answer"),
     }
 
@@ -29,16 +30,32 @@ def describe(result: dict[str, Any], settings: Settings) -> str:
         f"data      version {result['data_version']}",
         f"          {quality['rows_checked']:,} rows, {quality['status'].replace('_', ' ')}",
         "",
+        _shelves(card, settings.product.currency),
         _table(card, settings.product.currency),
         "",
         _gate(result["decision"]),
         _live(result["live"]),
         "",
         _forecast(result["answer"]),
+        f"orders    {result['orders']['says']}",
         "",
         _where(settings),
     ]
     return "\n".join(parts)
+
+
+def _shelves(card: dict[str, Any], currency: str) -> str:
+    if not card["inventory"]:
+        return "shelves   not simulated: the cutoffs lie further apart than the forecast reaches"
+    ours, theirs = card["inventory"]["challenger"], card["inventory"]["planner"]
+    saved = theirs["cost_per_year"] - ours["cost_per_year"]
+    return (
+        f"shelves   {saved:,.0f} {currency} a year saved against the status-quo planner: "
+        f"{1 - ours['of_planner_ratio']:.0%} of his\n"
+        f"          {theirs['cost_per_year']:,.0f} "
+        f"[{1 - ours['of_planner_high']:.0%}, {1 - ours['of_planner_low']:.0%}], "
+        "simulated on the backtest's demand\n"
+    )
 
 
 def _table(card: dict[str, Any], currency: str) -> str:
