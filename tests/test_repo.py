@@ -183,7 +183,7 @@ def test_the_changelog_has_a_place_for_this_version() -> None:
 
 
 def test_ci_runs_what_a_person_can_run() -> None:
-    """Each step of the workflow is a make target or .ci/run."""
+    """Each step of each workflow is a make target or .ci/run."""
     allowed = {f"make {target}" for target in _targets()} | {".ci/run"}
     assert {step["run"] for step in _steps() if "run" in step} <= allowed
 
@@ -195,8 +195,14 @@ def test_ci_pins_each_action_by_its_hash() -> None:
 
 
 def _steps() -> list[dict[str, str]]:
-    jobs = yaml.safe_load(_read(".github/workflows/ci.yml"))["jobs"].values()
-    return [step for job in jobs for step in job["steps"]]
+    workflows = [yaml.safe_load(p.read_text("utf-8")) for p in ROOT.glob(".github/workflows/*.yml")]
+    return [step for one in workflows for job in one["jobs"].values() for step in job["steps"]]
+
+
+def test_ci_grants_nothing_that_a_job_does_not_ask_for() -> None:
+    """Each workflow begins with no permission at all."""
+    workflows = {p.name: p.read_text("utf-8") for p in ROOT.glob(".github/workflows/*.yml")}
+    assert [n for n, text in workflows.items() if "\npermissions: {}\n" not in text] == []
 
 
 def test_the_ci_script_can_be_executed() -> None:

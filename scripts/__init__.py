@@ -1,0 +1,1 @@
+"""What CI and a release do beyond the product: each `run:` of a workflow is a make target."""
