@@ -80,23 +80,54 @@ class Pool:
         return np.exp(np.clip(eta, -MAX_LOG, MAX_LOG))
 
     def newton(self, theta: Floats, y: Floats, k: Floats, counted: Floats) -> Floats:
-        """Return the coefficients after one Fisher-scoring step; `counted` weighs the days."""
+        """Return the coefficients after one Fisher-scoring step; `counted` weighs the days.
+
+        Stores meet only in the chain's and the items' coefficients, so the Hessian is an arrow:
+        what is a store's own is eliminated first (Schur complement), store by store.
+        """
         mean = self.mean(theta)
         weight = counted * mean / (1.0 + mean / k)
-        score = weight * (y - mean) / mean
-        size, width = len(theta), self.x.shape[1]
-        hessian, gradient = np.diag(self.penalty), -self.penalty * theta
+        top, cross, own, pull = self._normal(weight, weight * (y - mean) / mean)
+        pull = pull - self.penalty * theta
+        common, theirs = self._places()
+        rhs = np.concatenate([cross.transpose(0, 2, 1), pull[theirs][..., None]], axis=2)
+        solved = np.linalg.solve(own, rhs)
+        schur = top - np.einsum("sij,sjk->ik", cross, solved[..., :-1])
+        step = np.zeros_like(theta)
+        step[common] = np.linalg.solve(
+            schur, pull[common] - np.einsum("sij,sj->i", cross, solved[..., -1])
+        )
+        step[theirs] = solved[..., -1] - solved[..., :-1] @ step[common]
+        return theta + step
+
+    def _places(self) -> tuple[Ints, Ints]:
+        """Return where the shared unknowns stand, and each store's own (stores, width + items)."""
+        (stores, items), width = self.shape, self.x.shape[1]
+        levels = width * (1 + stores + items)
+        common = np.r_[:width, width * (1 + stores) : levels]
+        own = width + np.arange(stores * width).reshape(stores, width)
+        level = levels + np.arange(stores * items).reshape(stores, items)
+        return common, np.concatenate([own, level], axis=1)
+
+    def _normal(self, weight: Floats, score: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return the Hessian's shared, mixed and own blocks, and the gradient without penalty."""
+        (stores, items), width = self.shape, self.x.shape[1]
+        common, theirs = self._places()
+        top, pull = np.diag(self.penalty[common]), np.zeros_like(self.penalty)
+        cross = np.zeros((stores, len(common), width + items))
+        own = np.apply_along_axis(np.diag, 1, self.penalty[theirs])
         for a, b, s, i in self.bounds:
             x = self.x[a:b]
-            gram, pull = x.T @ (x * weight[a:b, None]), x.T @ score[a:b]
-            blocks = [0, width * (1 + s), width * (1 + self.shape[0] + i)]
-            own = size - self.shape[0] * self.shape[1] + s * self.shape[1] + i
-            for p in blocks:
-                gradient[p : p + width] += pull
-                for q in blocks:
-                    hessian[p : p + width, q : q + width] += gram
-                hessian[p : p + width, own] += gram[LEVEL]
-                hessian[own, p : p + width] += gram[LEVEL]
-            gradient[own] += pull[LEVEL]
-            hessian[own, own] += gram[LEVEL, LEVEL]
-        return theta + np.linalg.solve(hessian, gradient)
+            gram, slope = x.T @ (x * weight[a:b, None]), x.T @ score[a:b]
+            at, level = np.r_[:width, width * (1 + i) : width * (2 + i)], width + i
+            top[np.ix_(at, at)] += np.tile(gram, (2, 2))
+            cross[s][at, :width] += np.tile(gram, (2, 1))
+            cross[s][at, level] += np.tile(gram[LEVEL], 2)
+            own[s][:width, :width] += gram
+            own[s][:width, level] += gram[LEVEL]
+            own[s][level, :width] += gram[LEVEL]
+            own[s][level, level] += gram[LEVEL, LEVEL]
+            pull[common[at]] += np.tile(slope, 2)
+            pull[theirs[s, :width]] += slope
+            pull[theirs[s, level]] += slope[LEVEL]
+        return top, cross, own, pull
