@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from salescast.errors import NotEnoughHistoryError
 from salescast.features import CALENDAR, HISTORY, PRICE, STATIC, WEATHER
 
 Floats = NDArray[np.float64]
@@ -30,9 +31,17 @@ class Boosted:
 
 
 def fit(rows: pd.DataFrame, params: Mapping[str, Any], seed: int) -> Boosted:
-    """Fit trees to feature rows with `units`."""
+    """Fit trees to feature rows with `units`.
+
+    Raises NotEnoughHistoryError where nothing was sold at all: no rate can be learned from that.
+    """
     from sklearn.ensemble import HistGradientBoostingRegressor
 
+    if not rows["units"].any():
+        raise NotEnoughHistoryError(
+            f"not a unit was sold on {len(rows)} days; ingest days with sales, or use "
+            'model.kind = "integrated"'
+        )
     # A column without a single value cannot be binned.
     numbers = tuple(name for name in NUMBERS if rows[name].notna().any())
     trees = HistGradientBoostingRegressor(

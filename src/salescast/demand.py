@@ -45,6 +45,7 @@ DEFAULTS: Mapping[str, float] = {"recent_days": 56.0, "drift": 1.0, "departure":
 # How far demand may drift within the recent days; more than its noise explains is believed.
 DRIFT: Mapping[str, float] = {"chain": 0.06, "store": 0.03, "item": 0.03, "series": 0.03}
 SATURATION_MM = 15.0  # beyond that more rain sells no more umbrellas
+TINY = 1e-9  # units: as good as none
 STEPS, ROUNDS = 8, 5  # of Newton without the days sold out, then with them imputed
 
 
@@ -256,10 +257,10 @@ def _recent(pool: Pool, y: Floats, mean: Floats, k: Floats, params: Mapping[str,
     for name, group in groups.items():
         count = int(of_series[name].max()) + 1
         expected = mean * factor[code]
-        total = np.maximum(np.bincount(group, expected, count), 1e-9)
+        total = np.maximum(np.bincount(group, expected, count), TINY)
         noise = np.bincount(group, expected + expected**2 / k, count) / total**2
         drift = (params["drift"] * DRIFT[name]) ** 2
-        weight = drift / (drift + noise)
+        weight = np.where(total > TINY, drift / (drift + noise), 0.0)  # no days tell nothing
         ratio = 1.0 + weight * (np.bincount(group, y, count) / total - 1.0)
         factor *= ratio[of_series[name]]
     return factor.reshape(pool.shape)

@@ -11,6 +11,7 @@ from salescast.panel import KnownMatrices, day_number, series_of, span
 from salescast.schema import Tables
 
 LOOK_BACK = 450  # days before an origin that any feature may read
+ENDED_DAYS = 56  # without a row for so long and with none planned, a series has ended
 
 
 @dataclass(frozen=True)
@@ -65,19 +66,27 @@ def _table(tables: Tables, name: str) -> pd.DataFrame:
 
 
 def series_at(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
-    """Return the series known at `origin` with their rows in the matrices and list prices."""
+    """Return the series alive at `origin` with their rows in the matrices and list prices.
+
+    Alive: sold, if only zero units, within ENDED_DAYS, or planned for a day to come.
+    """
     stores, items = (
         schema.latest(name, schema.known_by(name, tables[name], origin))
         for name in ("stores", "items")
     )
     place = pd.Series(known.places.index, index=known.places["location_id"])
-    seen = ~np.isnan(known.sales["units"]).all(axis=1) | ~np.isnan(known.plan["price"]).all(axis=1)
-    who = known.series.assign(row=np.arange(len(known.series)))[seen]
+    ahead = day_number(origin) - known.first_day + 1
+    lately = known.sales["units"][:, ahead - ENDED_DAYS : ahead]
+    alive = ~np.isnan(lately).all(axis=1) | ~np.isnan(known.plan["price"][:, ahead:]).all(axis=1)
+    who = known.series.assign(row=np.arange(len(known.series)))[alive]
     who = who.assign(
         place=who["store_id"].map(stores.set_index("store_id")["location_id"]).map(place),
         country=who["store_id"].map(stores.set_index("store_id")["country"]),
         list_price=who["item_id"].map(items.set_index("item_id")["unit_price"]),
     ).dropna()
     if who.empty:
-        raise NotEnoughHistoryError(f"no series is known at the close of {origin:%Y-%m-%d}")
+        raise NotEnoughHistoryError(
+            f"no series is known at the close of {origin:%Y-%m-%d}: none sold within {ENDED_DAYS} "
+            "days, none is planned; ingest newer sales"
+        )
     return who.astype({"place": "int64"})

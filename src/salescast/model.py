@@ -62,8 +62,9 @@ def fit(
     known = training_rows(rows, happened)
     if len(known) < MIN_ROWS:
         raise NotEnoughHistoryError(
-            f"{len(known)} training rows are too few (at least {MIN_ROWS}); ingest more days or "
-            "lower features.origin_every_days"
+            f"{len(known)} training rows are too few (at least {MIN_ROWS}): {len(happened)} days "
+            f"were sold, {happened['sold_out'].sum()} of them sold out; ingest more days or lower "
+            "features.origin_every_days"
         )
     until = f"{happened['date'].max():%Y-%m-%d}"
     if kind == "integrated":

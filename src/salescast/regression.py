@@ -16,7 +16,7 @@ Ints = NDArray[np.int64]
 
 LEVEL = 0  # the first term is the constant
 SERIES_SPREAD = 0.3  # of a series' own level beyond its store's and its item's
-MAX_LOG = 12.0  # 160,000 units a day: keeps a wild coefficient from overflowing
+MAX_LOG = 14.0  # 1.2 million units a day, beyond the contract: keeps a step from overflowing
 
 
 @dataclass(frozen=True)

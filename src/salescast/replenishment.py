@@ -111,7 +111,9 @@ def draw(
     near = rows[rows["lead_time"] <= cycle.interval]
     drawn = paths.sample(near, distribution(model, near), told)
     here = pd.MultiIndex.from_frame(near[SERIES].iloc[:: int(near["lead_time"].max())])
-    ordered: Values = drawn[here.get_indexer(pd.MultiIndex.from_frame(stock[SERIES]))]
+    where = here.get_indexer(pd.MultiIndex.from_frame(stock[SERIES]))
+    # A series that has ended since the stock was counted is asked for no more.
+    ordered: Values = drawn[where] * (where >= 0)[:, None, None]
     return ordered
 
 
