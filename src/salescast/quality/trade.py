@@ -169,6 +169,8 @@ def series(scope: Scope) -> pd.DataFrame:
     first = sales.first + max(0, len(sales.days) + 1 - _due_after(scope) - 182)
     names, told = _with_stores(sales.entities, told)
     told, days = told[:, trading := _trading(told)], (first + np.arange(told.shape[1]))[trading]
+    if not told.shape[1]:  # the newest row is older than what is looked at
+        return pd.DataFrame(columns=columns)
     missing, ratio = _missing(told)
     newest = np.array([days[row.nonzero()[0][-1]] if row.any() else -1 for row in told])
     rows = names.assign(newest=_dates(newest), days_missing=missing, days_missing_vs_usual=ratio)
