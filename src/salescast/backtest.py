@@ -186,9 +186,9 @@ def scorecard(scored: pd.DataFrame, quantiles: Sequence[float]) -> dict[str, Any
 
 
 def _saved(scored: pd.DataFrame, name: str) -> dict[str, float]:
-    ours, theirs = (scored[scored["model"] == model] for model in (CHALLENGER, name))
-    rows_a_day = len(ours) / _days(ours)
-    per_origin = [value * rows_a_day * YEAR_DAYS for value in saving(ours, theirs)]
+    spent = scored.groupby(["model", "origin"])["cost"].sum()
+    per_day = (spent[name] - spent[CHALLENGER]).dropna() / scored["lead_time"].max()
+    per_origin = list(per_day * YEAR_DAYS)
     low, high = metrics.bootstrap(per_origin, [0.05, 0.95], seed=0)
     return {"mean": float(np.mean(per_origin)), "low": low, "high": high}
 
