@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from api.snapshot import Snapshot
+from salescast.ledger import Ledger
 
 
 async def current(request: Request) -> Snapshot:
@@ -25,7 +26,14 @@ async def json_only(request: Request) -> None:
         raise HTTPException(415)
 
 
+async def books(request: Request) -> Ledger:
+    """Return the ledger: it blocks, so ask it in a thread."""
+    ledger: Ledger = request.app.state.ledger
+    return ledger
+
+
 Current = Annotated[Snapshot, Depends(current)]
+Books = Annotated[Ledger, Depends(books)]
 
 
 class StrictRequest(Request):

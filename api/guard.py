@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.metrics import Metrics
 from api.problems import STATUSES, problem
 
 MAX_BODY_BYTES = 512 * 1024  # a thousand series with the longest ids fit
@@ -28,9 +29,9 @@ log = logging.getLogger("salescast.api")
 class Guard:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap `app`."""
-        self._app = app
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        """Wrap `app`; `metrics` counts what is answered."""
+        self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; anything but HTTP passes untouched."""
@@ -49,7 +50,9 @@ class Guard:
                 raise
             await problem(500, STATUSES[500], slug="internal-error")(scope, receive, answer.send)
         finally:
-            _log(scope, answer, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._metrics.count(scope, answer.status, seconds)
+            _log(scope, answer, seconds)
 
 
 class _Answer:

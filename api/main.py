@@ -6,14 +6,18 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from api import problems, reference
+from api import batches, planning, problems, recording, reference
+from api.batches import Batches
 from api.guard import Guard
+from api.metrics import CONTENT_TYPE, Metrics
 from api.openapi import document
 from api.routes import health, v1
 from api.serving import REFRESH_SECONDS, Serving
+from salescast.errors import SalescastError
+from salescast.ledger import Ledger
 from salescast.settings import Settings, read_settings
 
 
@@ -36,6 +40,7 @@ def create_app(
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+        app.state.ledger.close()
 
     app = FastAPI(
         title=settings.product.name,
@@ -46,13 +51,28 @@ def create_app(
         redoc_url=None,
     )
     app.state.serving = serving
+    metrics = Metrics()
+    app.state.settings = settings
+    app.state.batches = Batches(settings.build / "batches")
+    app.state.ledger = Ledger(settings.ledger_url)
     app.openapi = document(app)  # type: ignore[method-assign] # FastAPI's documented way
     problems.install(app)
-    app.add_middleware(Guard)
-    app.include_router(v1)
-    app.include_router(health)
+    app.add_middleware(Guard, metrics=metrics)
+    for routes in (v1, planning.v1, recording.v1, batches.v1, health):
+        app.include_router(routes)
+    _add_metrics(app, metrics)
     _add_pages(app, f"http://{settings.serving.host}:{settings.serving.port}")
     return app
+
+
+def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
+    @app.get("/metrics", include_in_schema=False)
+    async def show() -> Response:
+        try:
+            snapshot = app.state.serving.current()
+        except SalescastError:
+            snapshot = None
+        return Response(metrics.render(snapshot), media_type=CONTENT_TYPE)
 
 
 def _add_pages(app: FastAPI, address: str) -> None:

@@ -6,13 +6,16 @@ A problem never repeats what was sent, and what went wrong inside stays in the l
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import takewhile
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from api import records, schemas
 from salescast import errors
 from salescast.errors import SalescastError
 
@@ -79,11 +82,20 @@ KINDS: Mapping[type[SalescastError], Kind] = {
 }
 
 INVALID = "invalid-request"
+NAMES = frozenset(
+    name
+    for module in (schemas, records)
+    for model in vars(module).values()
+    if isinstance(model, type) and issubclass(model, BaseModel)
+    for name in model.model_fields
+) | {"receipt_id", "batch_id", "idempotency-key"}
+"""What a pointer may repeat: names of ours."""
 
 STATUSES: dict[int, str] = {
     400: "The body is not valid JSON.",
     404: "There is nothing at this address; /docs lists what there is.",
     405: "The method is not allowed here; the header Allow lists those that are.",
+    409: "The Idempotency-Key stands for another request already.",
     413: "The body is larger than allowed.",
     415: "Send application/json, UTF-8, without content encoding.",
     422: "Some values are not what was expected; see errors.",
@@ -142,10 +154,15 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     return problem(422, STATUSES[422], "Invalid request", INVALID, complaints=found)
 
 
+def _is_ours(part: object) -> bool:
+    """Tell whether a part of a path is no name that the sender made up."""
+    return isinstance(part, int) or part in NAMES
+
+
 def _complaint(one: Mapping[str, Any]) -> dict[str, str]:
     where, *path = one["loc"]
     message = str(one["msg"])
-    if one["type"] == "extra_forbidden":  # the last part is a name the sender made up
-        path, message = path[:-1], "There is a name here that is not known"
-    pointer = "".join(f"/{part}" for part in path)
+    if one["type"] == "extra_forbidden":
+        message = "There is a name here that is not known"
+    pointer = "".join(f"/{part}" for part in takewhile(_is_ours, path))
     return {"in": str(where), "pointer": pointer, "detail": message[:MAX_TEXT]}

@@ -70,7 +70,7 @@ def _operation(document: Plain, title: str, operation: Plain, address: str) -> s
         parts += ["<p>Ask:</p>", _code(_curl(title, address, example))]
     for status, response in operation["responses"].items():
         for example in _examples(document, response.get("content", {}))[:1]:
-            if status == "200":
+            if status.startswith("2"):
                 parts += ["<p>Answer:</p>", _code(json.dumps(example, indent=2))]
     statuses = [
         (status, answer["description"]) for status, answer in operation["responses"].items()

@@ -1,6 +1,6 @@
 """What can be asked. Routes translate; the answers are in the snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -8,10 +8,13 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 
 from api import schemas
+from api.answers import what_if
 from api.deps import Current, StrictRoute, json_only
+from api.detail import Key
 from api.openapi import problems
-from api.snapshot import Key, Snapshot, answer, is_whole
+from api.snapshot import Snapshot, answer, is_whole
 from salescast.errors import UnknownSeriesError
+from salescast.whatif import WhatIf
 
 MANY = 20  # series whose JSON is taken apart elsewhere than on the event loop
 MAX_NAMED = 10
@@ -31,9 +34,10 @@ async def forecast_series(asked: schemas.ForecastRequest, snapshot: Current) -> 
     """Forecast one or many series from the last origin.
 
     The numbers are those of the batch forecast, bit for bit. Each series carries a receipt.
+    With `what_if` they are what the model would say of other weather or prices: marked, without
+    receipts, recorded nowhere.
     """
-    keys = [(one.store_id, one.item_id) for one in asked.series]
-    return await _forecasts(snapshot, keys, asked, "body")
+    return Response(await forecasts(snapshot, asked), media_type="application/json")
 
 
 @v1.get(
@@ -49,7 +53,11 @@ async def forecast_one(
     snapshot: Current,
 ) -> Response:
     """Forecast one series; the same answer as from POST /v1/forecasts."""
-    return await _forecasts(snapshot, [(store_id, item_id)], asked, "query")
+    key = store_id, item_id
+    check_known(snapshot, [key])
+    _check_offered(snapshot, asked, ("query",))
+    body = await _forecasts(snapshot, [key], asked)
+    return Response(body, media_type="application/json")
 
 
 @v1.get(
@@ -90,24 +98,40 @@ async def ready(_: Current) -> schemas.Health:
     return schemas.Health()
 
 
+async def forecasts(snapshot: Snapshot, asked: schemas.ForecastRequest) -> bytes:
+    """Return the answer to a request as JSON; raise what is wrong with it."""
+    what = check(snapshot, asked, ("body",))
+    keys = [(one.store_id, one.item_id) for one in asked.series]
+    if what is None:
+        return await _forecasts(snapshot, keys, asked)
+    rest = asked.horizon or snapshot.horizon, asked.quantiles or list(snapshot.levels)
+    return await run_in_threadpool(what_if, snapshot, keys, what, *rest)
+
+
+def check(
+    snapshot: Snapshot, asked: schemas.ForecastRequest, where: Sequence[str | int]
+) -> WhatIf | None:
+    """Return what is to be imagined; raise what is wrong with a request."""
+    check_known(snapshot, [(one.store_id, one.item_id) for one in asked.series])
+    _check_offered(snapshot, asked, where)
+    if asked.what_if is None:
+        return None
+    return _imagined(snapshot, asked.what_if, len(asked.series), where)
+
+
 async def _forecasts(
     snapshot: Snapshot,
     keys: Sequence[Key],
     asked: schemas.ForecastRequest | schemas.ForecastQuery,
-    where: str,
-) -> Response:
-    _check_known(snapshot, keys)
-    _check_offered(snapshot, asked, where)
+) -> bytes:
     horizon = asked.horizon or snapshot.horizon
     quantiles = asked.quantiles or list(snapshot.levels)
     if len(keys) <= MANY or is_whole(snapshot, horizon, quantiles):
-        body = answer(snapshot, keys, horizon, quantiles)
-    else:
-        body = await run_in_threadpool(answer, snapshot, keys, horizon, quantiles)
-    return Response(body, media_type="application/json")
+        return answer(snapshot, keys, horizon, quantiles)
+    return await run_in_threadpool(answer, snapshot, keys, horizon, quantiles)
 
 
-def _check_known(snapshot: Snapshot, keys: Sequence[Key]) -> None:
+def check_known(snapshot: Snapshot, keys: Sequence[Key]) -> None:
     """Raise UnknownSeriesError that names series by their place: what was sent is not repeated."""
     unknown = [str(i) for i, key in enumerate(keys, 1) if key not in snapshot.forecasts]
     if unknown:
@@ -120,18 +144,47 @@ def _check_known(snapshot: Snapshot, keys: Sequence[Key]) -> None:
 
 
 def _check_offered(
-    snapshot: Snapshot, asked: schemas.ForecastRequest | schemas.ForecastQuery, where: str
+    snapshot: Snapshot,
+    asked: schemas.ForecastRequest | schemas.ForecastQuery,
+    where: Sequence[str | int],
 ) -> None:
     """Raise RequestValidationError where the champion was not made for what is asked."""
     wrong: list[dict[str, Any]] = []
     if (asked.horizon or 1) > snapshot.horizon:
         message = f"this model forecasts {snapshot.horizon} days"
-        wrong.append({"loc": (where, "horizon"), "msg": message, "type": "horizon"})
+        wrong.append({"loc": (*where, "horizon"), "msg": message, "type": "horizon"})
     offered = ", ".join(str(level) for level in snapshot.levels)
     for place, level in enumerate(asked.quantiles or ()):
         if level not in snapshot.levels:
             message = f"this model offers the levels {offered}"
-            found = {"loc": (where, "quantiles", place), "msg": message, "type": "quantile"}
+            found = {"loc": (*where, "quantiles", place), "msg": message, "type": "quantile"}
             wrong.append(found)
+    _refuse(wrong)
+
+
+def _imagined(
+    snapshot: Snapshot, asked: schemas.WhatIf, series: int, where: Sequence[str | int]
+) -> WhatIf:
+    """Return what is to be imagined; raise RequestValidationError where it cannot be."""
+    wrong: list[dict[str, Any]] = []
+    if series > schemas.MAX_IMAGINED:
+        message = f"at most {schemas.MAX_IMAGINED} series can be imagined at once"
+        wrong.append({"loc": (*where, "series"), "msg": message, "type": "too_long"})
+    ahead = {day: lead for lead, day in enumerate(snapshot.dates, 1)}
+    for name in ("rain_mm", "price"):
+        if not getattr(asked, name).keys() <= ahead.keys():
+            message = f"the days forecast are {snapshot.dates[0]} to {snapshot.dates[-1]}"
+            wrong.append({"loc": (*where, "what_if", name), "msg": message, "type": "date"})
+    if (asked.rain_mm or asked.rain_factor != 1) and snapshot.model["weather"] == "none":
+        message = "the champion is blind to weather"
+        wrong.append({"loc": (*where, "what_if"), "msg": message, "type": "blind"})
+    _refuse(wrong)
+    rain, price = (
+        {ahead[day]: mm for day, mm in part.items()} for part in (asked.rain_mm, asked.price)
+    )
+    return WhatIf(asked.rain_factor, rain, price)
+
+
+def _refuse(wrong: Sequence[Mapping[str, Any]]) -> None:
     if wrong:
         raise RequestValidationError(wrong)

@@ -7,6 +7,8 @@ from pydantic.config import JsonDict
 
 MAX_SERIES = 1000
 MAX_HORIZON = 14
+MAX_IMAGINED = 100  # series of one what-if: their numbers are made, not looked up
+DAY_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 
 Id = Annotated[str, Field(min_length=1, max_length=100)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -22,15 +24,16 @@ Levels = Annotated[
     ),
 ]
 
+DayName = Annotated[str, Field(pattern=DAY_PATTERN)]
 STORE, ITEM = "london-1", "u2"
-_PROVENANCE = {
+PROVENANCE: dict[str, Any] = {
     "model_version": "3",
     "data_version": "5c9ddc0f4a0c3a3d6e1ab6e4f0b5d1c2.dir",
     "origin": "2024-12-29",
     "weather_issued_at": "2024-12-29",
     "degraded": [],
 }
-_DAY = {
+DAY: dict[str, Any] = {
     "date": "2024-12-30",
     "lead_time": 1,
     "mean": 4.25,
@@ -44,11 +47,11 @@ _SERIES = {
     "store_id": STORE,
     "item_id": ITEM,
     "receipt_id": "8f0a3be2c9d14e5f6a7b",
-    "days": [_DAY],
+    "days": [DAY],
 }
 
 
-def _example(*examples: dict[str, Any], closed: bool = False) -> ConfigDict:
+def example(*examples: dict[str, Any], closed: bool = False) -> ConfigDict:
     """Return a model's configuration; a `closed` one takes no other field and converts nothing."""
     extra: JsonDict = {"examples": list(examples)}
     return ConfigDict(
@@ -59,21 +62,42 @@ def _example(*examples: dict[str, Any], closed: bool = False) -> ConfigDict:
 class SeriesKey(BaseModel):
     """One store × item."""
 
-    model_config = _example({"store_id": STORE, "item_id": ITEM}, closed=True)
+    model_config = example({"store_id": STORE, "item_id": ITEM}, closed=True)
 
     store_id: Id
     item_id: Id
 
 
+class WhatIf(BaseModel):
+    """What is imagined of the days ahead, for every series asked for."""
+
+    model_config = example(
+        {"rain_factor": 0.5},
+        {"rain_mm": {"2024-12-30": 8.0}, "price": {"2024-12-31": 9.99}},
+        closed=True,
+    )
+
+    rain_factor: float = Field(
+        1.0, ge=0, le=10, description="Scales the issued chance and amount of rain."
+    )
+    rain_mm: dict[DayName, Annotated[float, Field(ge=0, le=500)]] = Field(
+        default={}, max_length=MAX_HORIZON, description="Rain that is certain, by date, mm."
+    )
+    price: dict[DayName, Annotated[float, Field(ge=0.01, le=100_000)]] = Field(
+        default={}, max_length=MAX_HORIZON, description="Price of a unit, by date."
+    )
+
+
 class ForecastRequest(BaseModel):
     """The series to forecast; the answer keeps their order."""
 
-    model_config = _example(
+    model_config = example(
         {"series": [{"store_id": STORE, "item_id": ITEM}]},
         {
             "series": [{"store_id": STORE, "item_id": ITEM}],
             "horizon": 7,
             "quantiles": [0.1, 0.5, 0.9],
+            "what_if": {"rain_factor": 0.5},
         },
         closed=True,
     )
@@ -81,6 +105,9 @@ class ForecastRequest(BaseModel):
     series: list[SeriesKey] = Field(min_length=1, max_length=MAX_SERIES)
     horizon: Horizon = None
     quantiles: Levels = None
+    what_if: WhatIf | None = Field(
+        None, description=f"Imagine other weather or prices, for at most {MAX_IMAGINED} series."
+    )
 
 
 class ForecastQuery(BaseModel):
@@ -119,7 +146,7 @@ class Provenance(BaseModel):
 class Day(BaseModel):
     """The predictive distribution of one day's demand, units."""
 
-    model_config = _example(_DAY)
+    model_config = example(DAY)
 
     date: str = Field(description="The day forecast, YYYY-MM-DD.")
     lead_time: int = Field(description="Days from the origin.")
@@ -136,12 +163,13 @@ class Day(BaseModel):
 class SeriesForecast(BaseModel):
     """The forecast of one series."""
 
-    model_config = _example(_SERIES)
+    model_config = example(_SERIES)
 
     store_id: str
     item_id: str
-    receipt_id: str = Field(
-        description="Under this id the ledger keeps the whole forecast, whatever part was asked."
+    receipt_id: str | None = Field(
+        description="Under this id the ledger keeps the whole forecast, whatever part was asked; "
+        "null: a what-if is not kept."
     )
     days: list[Day]
 
@@ -149,16 +177,17 @@ class SeriesForecast(BaseModel):
 class Forecasts(Provenance):
     """Forecasts in the order they were asked for."""
 
-    model_config = _example(_PROVENANCE | {"forecasts": [_SERIES]})
+    model_config = example(PROVENANCE | {"forecasts": [_SERIES]})
 
     forecasts: list[SeriesForecast]
+    what_if: bool = Field(False, description="True: imagined, recorded nowhere.")
 
 
 class ModelInfo(Provenance):
     """The champion: what it is and what it can be asked."""
 
-    model_config = _example(
-        _PROVENANCE
+    model_config = example(
+        PROVENANCE
         | {
             "name": "umbrella-sales",
             "run_id": "0d7c5f1e9a3b4c2d8e6f7a8b9c0d1e2f",
@@ -197,8 +226,8 @@ class SeriesInfo(BaseModel):
 class SeriesList(Provenance):
     """A page of the series that have a forecast, ordered by store and item."""
 
-    model_config = _example(
-        _PROVENANCE
+    model_config = example(
+        PROVENANCE
         | {
             "total": 1,
             "series": [
@@ -219,7 +248,7 @@ class SeriesList(Provenance):
 class Health(BaseModel):
     """The service is well."""
 
-    model_config = _example({"status": "ok"})
+    model_config = example({"status": "ok"})
 
     status: Literal["ok"] = "ok"
 
@@ -235,7 +264,7 @@ class Complaint(BaseModel):
 class Problem(BaseModel):
     """An error, after RFC 9457."""
 
-    model_config = _example(
+    model_config = example(
         {
             "type": "/docs#unknown-series",
             "title": "Unknown series",

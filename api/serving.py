@@ -1,11 +1,14 @@
 """From registry and tables to a snapshot, at start and whenever champion or data change."""
 
 import asyncio
+import json
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from api import snapshot as answers
+from api.detail import describe
 from api.snapshot import Snapshot
 from salescast import features, store
 from salescast.errors import NoChampionError, SalescastError, StoreUnavailableError
@@ -90,10 +93,19 @@ def load(
     model, versions = from_payload(payload["model"]), (number, data_version)
     made = issue(model, rows, contract["quantiles"], contract["critical"], versions)
     about = _about(settings.product.model, champion, payload["model"]["trained_until"])
-    snapshot = answers.take(made, tables, contract, about)
+    card = _scorecard(settings)
+    detail = describe(model, rows, tables, contract, card)
+    snapshot = replace(answers.take(made, tables, contract, about), detail=detail)
     with Ledger(settings.ledger_url) as ledger:  # last: what cannot be answered is not recorded
         ledger.record_forecasts(made.assign(made_at=datetime.now(UTC).replace(tzinfo=None)))
     return snapshot
+
+
+def _scorecard(settings: Settings) -> dict[str, Any]:
+    """Return the last backtest; nothing where none was made here."""
+    path = settings.build / "scorecard.json"
+    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return found
 
 
 def _about(name: str, champion: Version, trained_until: str) -> dict[str, Any]:

@@ -6,17 +6,17 @@ Numbers are written as JSON here, each float in the shortest form that reads bac
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pandas as pd
 
+from api.detail import Detail, Key
 from salescast import schema
 from salescast.explain import CAUSES
 from salescast.forecasts import SERIES
 from salescast.model import label
 from salescast.schema import Tables
-
-Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Snapshot:
     """The answers of one champion on one data version; never changed, only replaced.
 
     `levels`: quantile → label. `provenance` is part of every answer; `model` is the rest of what
-    is said about the champion; `series` is what is said about each series, by store and item.
+    is said about the champion; `series` is what is said about each series, by store and item;
+    `detail` is what stands beside the forecasts.
     """
 
     provenance: Mapping[str, Any]
@@ -41,6 +42,19 @@ class Snapshot:
     levels: Mapping[float, str]
     horizon: int
     forecasts: Mapping[Key, Forecast]
+    detail: Detail | None = None
+
+    @property
+    def origin_seconds(self) -> float:
+        """Seconds since 1970 at which the origin begins, UTC."""
+        origin = datetime.fromisoformat(self.provenance["origin"])
+        return origin.replace(tzinfo=UTC).timestamp()
+
+    @property
+    def dates(self) -> list[str]:
+        """The days forecast, YYYY-MM-DD."""
+        first = datetime.fromisoformat(self.provenance["origin"]).date()
+        return [f"{first + timedelta(days=lead)}" for lead in range(1, self.horizon + 1)]
 
 
 def take(
@@ -64,7 +78,7 @@ def take(
 
 
 def _encode(made: pd.DataFrame, labels: Sequence[str]) -> dict[Key, Forecast]:
-    days = _days(made, labels)
+    days = days_of(made, labels)
     keys = zip(*(made[name].tolist() for name in (*SERIES, "receipt_id")), strict=True)
     by_series: dict[Key, list[dict[str, Any]]] = {}
     receipts: dict[Key, str] = {}
@@ -74,7 +88,8 @@ def _encode(made: pd.DataFrame, labels: Sequence[str]) -> dict[Key, Forecast]:
     return {key: _forecast(key, receipts[key], of_one) for key, of_one in by_series.items()}
 
 
-def _days(made: pd.DataFrame, labels: Sequence[str]) -> Iterable[dict[str, Any]]:
+def days_of(made: pd.DataFrame, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Return each row of `forecasts.issue` in plain values, as it is answered."""
     names = [
         "date",
         "lead_time",
@@ -97,7 +112,7 @@ def _days(made: pd.DataFrame, labels: Sequence[str]) -> Iterable[dict[str, Any]]
         _text(made["issued_at"]),
         made["degraded"].tolist(),
     )
-    return (dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True))
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def _text(days: pd.Series) -> list[str | None]:
@@ -106,10 +121,11 @@ def _text(days: pd.Series) -> list[str | None]:
 
 def _forecast(key: Key, receipt_id: str, days: list[dict[str, Any]]) -> Forecast:
     plain = dict(zip(SERIES, key, strict=True)) | {"receipt_id": receipt_id, "days": days}
-    return Forecast(_json(plain), tuple(tuple(day["degraded"]) for day in days))
+    return Forecast(encode(plain), tuple(tuple(day["degraded"]) for day in days))
 
 
-def _json(value: Any) -> bytes:
+def encode(value: Any) -> bytes:
+    """Return plain values as JSON, each float in the shortest form that reads back."""
     return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -139,7 +155,7 @@ def answer(
     """Return forecasts of known series as JSON, `horizon` days and `quantiles` of each."""
     found = [snapshot.forecasts[key] for key in keys]
     missed = {name for one in found for day in one.degraded[:horizon] for name in day}
-    head = _json({**snapshot.provenance, "degraded": sorted(missed)})[:-1]
+    head = encode({**snapshot.provenance, "degraded": sorted(missed)})[:-1]
     if is_whole(snapshot, horizon, quantiles):
         parts = [one.json for one in found]
     else:
@@ -158,4 +174,4 @@ def _trimmed(whole: bytes, horizon: int, labels: Sequence[str]) -> bytes:
     plain["days"] = plain["days"][:horizon]
     for day in plain["days"]:
         day["quantiles"] = {name: day["quantiles"][name] for name in labels}
-    return _json(plain)
+    return encode(plain)

@@ -106,8 +106,8 @@ def outlook(
         probability,
         mm,
         np.nan_to_num(np.where(missing, 0.0, temp - normal.temp_c)),
-        1.0 - _before(1.0 - stormy, STORM_DAYS, probability.shape[1]),
-        _before(dry, SPELL_DAYS, probability.shape[1]),
+        1.0 - before(1.0 - stormy, STORM_DAYS, probability.shape[1]),
+        before(dry, SPELL_DAYS, probability.shape[1]),
         _wet_share(observed_mm[:, max(origin + 1 - window, 0) : origin + 1], normal),
         np.where(missing, np.nan, origin - known_day),
     )
@@ -120,7 +120,7 @@ def storm_chance(probability: Floats, expected_mm: Floats) -> Floats:
     return probability * beyond
 
 
-def _before(chances: Floats, days: int, horizon: int) -> Floats:
+def before(chances: Floats, days: int, horizon: int) -> Floats:
     """Return the product of `chances` over the `days` days before each of the last `horizon`."""
     padding = np.ones((len(chances), max(0, days + horizon - chances.shape[1])))
     line = np.column_stack([padding, chances])
@@ -136,7 +136,7 @@ def observed_terms(precip_mm: Floats, normal: Climate) -> tuple[Floats, Floats, 
     wet = np.where(unknown, normal.probability, precip_mm >= WET_MM)
     calm = np.where(unknown, 1.0, precip_mm < STORM_MM)
     days = precip_mm.shape[1]
-    return wet, 1.0 - _before(calm, STORM_DAYS, days), _before(1.0 - wet, SPELL_DAYS, days)
+    return wet, 1.0 - before(calm, STORM_DAYS, days), before(1.0 - wet, SPELL_DAYS, days)
 
 
 def _wet_share(past_mm: Floats, normal: Climate) -> Floats:

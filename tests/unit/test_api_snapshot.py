@@ -1,12 +1,14 @@
 """What is made once is answered from, and every number survives."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.detail import describe
 from api.schemas import Forecasts
 from api.snapshot import answer, take
 from salescast.features import build, past
@@ -18,23 +20,30 @@ from tests.builders import FIRST, make_tables
 ORIGIN = FIRST + pd.Timedelta(days=199)
 LEVELS = [0.1, 0.5, 0.9]
 CONTRACT = {"horizon": 14, "quantiles": LEVELS, "weather": "issued"}
+CONTRACT |= {"critical": {"u1": 0.8, "u2": 0.8}}
 ABOUT = {"name": "umbrella-sales", "run_id": "r", "trained_until": "2023-07-20"}
 ABOUT |= {"trained_on": None, "git_commit": None, "quality_verdict": None}
 TWO = [("s2", "u1"), ("s1", "u2")]
 
 
+def make_served(found):
+    """Return a simple model and the feature rows of one origin."""
+    rows = build(found, pd.date_range(ORIGIN - pd.Timedelta(days=40), ORIGIN, freq="8D"))
+    model = fit(rows, past(found, ORIGIN), "weekday_mean", {}, 1)
+    return model, rows[rows["origin"] == ORIGIN]
+
+
 def make_forecasts(**tables):
     """Return what `issue` makes of small tables by a simple model, and the tables."""
     found = make_tables() | tables
-    rows = build(found, pd.date_range(ORIGIN - pd.Timedelta(days=40), ORIGIN, freq="8D"))
-    model = fit(rows, past(found, ORIGIN), "weekday_mean", {}, 1)
-    critical = {"u1": 0.8, "u2": 0.8}
-    return issue(model, rows[rows["origin"] == ORIGIN], LEVELS, critical, ("3", "a.dir")), found
+    return issue(*make_served(found), LEVELS, CONTRACT["critical"], ("3", "a.dir")), found
 
 
 def make_snapshot(**tables):
-    """Return the snapshot of small tables."""
-    return take(*make_forecasts(**tables), CONTRACT, ABOUT)
+    """Return the snapshot of small tables, with what stands beside the forecasts."""
+    made, found = make_forecasts(**tables)
+    detail = describe(*make_served(found), found, CONTRACT, {"models": {}})
+    return replace(take(made, found, CONTRACT, ABOUT), detail=detail)
 
 
 @pytest.fixture(scope="module")
