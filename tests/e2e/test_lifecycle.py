@@ -1,6 +1,7 @@
 """`salescast run` in a fresh clone: one life cycle under each engine, and what comes after it."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from salescast.ledger import Ledger
 from salescast.registry import read_model
 from salescast.settings import Settings, read_settings
 from salescast.stages.release import open_registry
-from tests.clones import clone_head, code_of, git_status, shrink
+from tests.clones import ROOT, clone_head, code_of, git_status, shrink
+from tests.workspaces import run_here
 
 SHORT = {  # what `tests.clones` makes small stays small;
     # a short examination of a model trained on few origins: the same steps, sooner done
@@ -25,6 +27,9 @@ SHORT = {  # what `tests.clones` makes small stays small;
     "SALESCAST_FEATURES__ORIGIN_EVERY_DAYS": "30",
     "SALESCAST_GATE__MIN_ORIGINS": "3",
 }
+TUTORIAL = re.findall(
+    r"^\$ (.*)$", (ROOT / "docs/tutorial.md").read_text(encoding="utf-8"), re.MULTILINE
+)
 RECORDS = ("scorecard.json", "metrics.json", "quality.json", "decision.json", "monitoring.json")
 TABLES = ("features.parquet", "predictions.parquet", "forecasts.parquet")
 
@@ -141,6 +146,23 @@ def test_both_engines_learn_the_same_model(inline: Life, prefect: Life) -> None:
 
     assert files[0].read_bytes() == files[1].read_bytes()
     assert set(read_model(files[0])) == {"model", "contract"}
+
+
+def test_the_tutorial_does_what_it_says(
+    prefect: Life, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """After `make run`, each command of the first quarter of an hour ends as the page says."""
+    for name, value in (SHORT | {"SALESCAST_SERVING__PORT": "0"}).items():
+        monkeypatch.setenv(name, value)
+    receipt = prefect.wrote("answer.json")["forecasts"][0]["receipt_id"]
+    for line in TUTORIAL[TUTORIAL.index("export SALESCAST_CONFIG=build/run/config.toml") + 1 :]:
+        *variables, words = re.split(r"\s?salescast ", line)
+        with pytest.MonkeyPatch.context() as only_here:
+            for name, _, value in (part.partition("=") for part in "".join(variables).split()):
+                only_here.setenv(name, value)
+            typed = words.partition(" # ")[0].replace("RECEIPT", receipt).split()
+            said = run_here(prefect.settings.root, only_here, capfd, *typed)
+        assert said.code == int("".join(re.findall(r"exit code (\d)", line)) or 0), (line, said.err)
 
 
 def test_the_run_leaves_the_checkout_clean(clone: Path, prefect: Life) -> None:
