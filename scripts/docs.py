@@ -16,6 +16,7 @@ from api.main import create_app
 from salescast.cli import app
 from salescast.schema import TABLES
 from salescast.settings import read_settings
+from scripts import pictures
 
 ROOT = Path(__file__).parent.parent
 
@@ -115,6 +116,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/cli.md": cli,
     "reference/tables.md": tables,
     "reference/http.md": http,
+    "reference/pipeline.md": pictures.markdown,
 }
 
 
