@@ -45,6 +45,7 @@ STORES = {  # call → (what, read or written)
     "open_registry.log": ("the registry", "writes"),
     "open_registry.version": ("the registry", "reads"),
 }
+WRAP = "<style>td,th{white-space:normal!important;text-align:left!important}</style>"
 # What leads to the box that is pressed, and what follows from it, is lit.
 SCRIPT = """<script>
 document.querySelectorAll("svg.graph").forEach(svg => {
@@ -235,7 +236,7 @@ def html() -> str:
         "Pipeline and data catalogue",
         "Made from STAGES, dvc.yaml, the code of the stages and the contract.",
         [
-            section("Pipeline", lead, f"<figure>{picture()}</figure>{SCRIPT}"),
+            section("Pipeline", lead, f"<figure>{picture()}</figure>{SCRIPT}{WRAP}"),
             section("Data catalogue", "Files, stores and who touches them.", told),
             section("Contract tables", "What lies in data/.", table("The keys.", head, contract)),
         ],

@@ -5,6 +5,7 @@ from html import escape
 
 WIDE, HIGH = 116, 34  # of a box, in pixels
 ACROSS, DOWN = 44, 20  # between boxes
+ABOVE = 84  # room for arrows that pass over columns
 STYLE = """
 .box rect{fill:var(--md-code-bg-color,#eef3f6);stroke:#0a6a96;stroke-width:1.5}
 .box text{font:13px system-ui,sans-serif;fill:currentColor;text-anchor:middle}
@@ -51,7 +52,7 @@ def _places(names: Sequence[str], column: Mapping[str, int]) -> dict[str, tuple[
         row = taken.get(column[name], 0)
         taken[column[name]] = row + 1
         x = column[name] * (WIDE + ACROSS) + ACROSS // 2
-        place[name] = (x, row * (HIGH + 2 * DOWN) + DOWN + 12 * (column[name] % 2))
+        place[name] = (x, row * (HIGH + 2 * DOWN) + ABOVE)
     return place
 
 
@@ -69,9 +70,10 @@ def _arrow(
     (x, y), (to_x, to_y) = place[ends[0]], place[ends[1]]
     x, y, to_y = x + WIDE, y + HIGH // 2, to_y + HIGH // 2
     bend = (to_x - x) // 2
+    rise = min(max((to_x - x) - ACROSS, 0) // 6, ABOVE)  # over the boxes between, not through them
     told = f"{ends[0]} → {ends[1]}: {', '.join(things)}"
     return (
         f'<path class="arrow" data-from="{escape(ends[0])}" data-to="{escape(ends[1])}" '
-        f'd="M{x} {y}C{x + bend} {y} {to_x - bend} {to_y} {to_x} {to_y}">'
+        f'd="M{x} {y}C{x + bend} {y - rise} {to_x - bend} {to_y - rise} {to_x} {to_y}">'
         f"<title>{escape(told)}</title></path>"
     )
