@@ -1,21 +1,25 @@
 """What holds for every request: an id, a size limit, safe headers, a log line, no bare 500."""
 
+import asyncio
 import json
 import logging
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access import Access, Refused
 from api.metrics import Metrics
 from api.problems import STATUSES, problem
 
 MAX_BODY_BYTES = 512 * 1024  # a thousand series with the longest ids fit
 MAX_DRAINED_BYTES = 16 * MAX_BODY_BYTES
+BODY_SECONDS = 10.0  # for the next part of a body
 SAFE_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 HEADERS = {
     "Cache-Control": "no-store",
@@ -29,9 +33,9 @@ log = logging.getLogger("salescast.api")
 class Guard:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        """Wrap `app`; `metrics` counts what is answered."""
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, metrics: Metrics, access: Access) -> None:
+        """Wrap `app`; `metrics` counts what is answered, `access` decides who is let in."""
+        self._app, self._metrics, self._access = app, metrics, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; anything but HTTP passes untouched."""
@@ -43,7 +47,11 @@ class Guard:
         answer = _Answer(send, given if SAFE_ID.fullmatch(given) else uuid.uuid4().hex)
         started = time.perf_counter()
         try:
+            answer.extra = self._access.admit(scope, headers, time.monotonic())
             await self._app(scope, _limited(receive, _declared(headers)), answer.send)
+        except Refused as no:
+            answer.extra = no.headers
+            await problem(no.status, STATUSES[no.status])(scope, receive, answer.send)
         except Exception:
             log.exception("request %s failed", answer.request_id)
             if answer.status:  # too late for another answer; the server closes the connection
@@ -60,12 +68,15 @@ class _Answer:
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send, self.request_id, self.status = send, request_id, 0
+        self.extra: Mapping[str, str] = {}
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["X-Request-ID"] = self.request_id
+            for name, value in self.extra.items():
+                headers[name] = value
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
         await self._send(message)
@@ -77,13 +88,18 @@ def _declared(headers: Headers) -> int:
 
 
 def _limited(receive: Receive, declared: int) -> Receive:
-    """Return `receive` that raises 413 once more has come, or is declared, than is allowed."""
-    total = 0
+    """Return `receive` that raises 413 for more than is allowed, and 408 for what does not come."""
+    total, complete = 0, False
 
     async def limited() -> Message:
-        nonlocal total
-        message = await receive()
+        nonlocal total, complete
+        try:
+            async with asyncio.timeout(None if complete else BODY_SECONDS):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, headers={"Connection": "close"}) from None
         total += len(message.get("body", b""))
+        complete = not message.get("more_body", False)
         if max(total, declared) > MAX_BODY_BYTES:
             await _drain(receive, message)
             raise HTTPException(413)
@@ -106,6 +122,7 @@ def _log(scope: Scope, answer: _Answer, seconds: float) -> None:
     if log.isEnabledFor(level):
         line: dict[str, Any] = {
             "request_id": answer.request_id,
+            "caller": scope.get("caller", "anyone"),
             "method": scope["method"][:20],
             "path": scope["path"][:200],
             "status": answer.status,

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from api import batches, planning, problems, recording, reference
+from api.access import access
 from api.batches import Batches
 from api.guard import Guard
 from api.metrics import CONTENT_TYPE, Metrics
@@ -57,7 +58,8 @@ def create_app(
     app.state.ledger = Ledger(settings.ledger_url)
     app.openapi = document(app)  # type: ignore[method-assign] # FastAPI's documented way
     problems.install(app)
-    app.add_middleware(Guard, metrics=metrics)
+    app.state.access = access(settings.serving, settings.api_keys)
+    app.add_middleware(Guard, metrics=metrics, access=app.state.access)
     for routes in (v1, planning.v1, recording.v1, batches.v1, health):
         app.include_router(routes)
     _add_metrics(app, metrics)

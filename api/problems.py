@@ -93,12 +93,17 @@ NAMES = frozenset(
 
 STATUSES: dict[int, str] = {
     400: "The body is not valid JSON.",
+    401: "Send a key: Authorization: Bearer sc_…; `salescast keys create` makes one.",
+    403: "This key may not do that; `salescast keys list` shows what it may.",
     404: "There is nothing at this address; /docs lists what there is.",
     405: "The method is not allowed here; the header Allow lists those that are.",
+    408: "The body did not come in time.",
     409: "The Idempotency-Key stands for another request already.",
     413: "The body is larger than allowed.",
     415: "Send application/json, UTF-8, without content encoding.",
+    421: "The service is not called by this name; see serving.allowed_hosts.",
     422: "Some values are not what was expected; see errors.",
+    429: "Too many requests; the header Retry-After says when to come back.",
     500: "The cause is in the log of the service, under the X-Request-ID of this answer.",
 }
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from salescast.errors import ConfigError, SalescastError
-from salescast.settings import CONFIG_VARIABLE, Settings, read_settings
+from salescast.settings import CONFIG_VARIABLE, PREFIX, Settings, read_settings
 
 log = logging.getLogger("salescast")
 app = typer.Typer(
@@ -22,6 +22,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+keys = typer.Typer(help="Keys of the API's callers.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+
+
+class Scope(StrEnum):
+    """What a key may do."""
+
+    read = "read"
+    write = "write"
 
 
 class Engine(StrEnum):
@@ -197,13 +208,19 @@ def serve(
     """Serve the champion over HTTP."""
     import uvicorn
 
+    if host:  # the application protects itself where it can be reached from elsewhere
+        os.environ[f"{PREFIX}SERVING__HOST"] = host
     settings = read_settings()
     os.environ[CONFIG_VARIABLE] = str(settings.root / "config.toml")
-    listener = _listen(
-        host or settings.serving.host, settings.serving.port if port is None else port
-    )
+    listener = _listen(settings.serving.host, settings.serving.port if port is None else port)
     log.info("serving on http://%s:%d/docs", *listener.getsockname()[:2])
-    config = uvicorn.Config("api.main:create_app", factory=True, log_level="warning")
+    config = uvicorn.Config(
+        "api.main:create_app",
+        factory=True,
+        http=__import__("api.protocol", fromlist=["protocol"]).PatientProtocol,
+        log_level="warning",
+        server_header=False,
+    )
     uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -247,6 +264,50 @@ def receipt(receipt_id: str, as_json: JsonOption = False) -> None:
 
     result = read_receipt(read_settings(), receipt_id)
     _print(result, as_json=as_json)
+
+
+@keys.command("create")
+def create_key(
+    name: str,
+    scope: Annotated[list[Scope], typer.Option(help="May be given twice.")] = [Scope.read],  # noqa: B006 - Typer's way
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Until it expires.")] = 365,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key and print it, once: only its digest is kept."""
+    from salescast.keys import create_key as create
+
+    secret, made = create(read_settings().api_keys, name, scope, days)
+    result = {"key": secret, "key_id": made.key_id, "expires_at": made.expires_at, "says": secret}
+    _print(result, as_json=as_json)
+
+
+@keys.command("list")
+def list_keys(as_json: JsonOption = False) -> None:
+    """List the keys there are; none can be read back."""
+    from salescast.keys import read_keys, utc_now
+
+    now = utc_now()
+    rows = [
+        {name: value for name, value in vars(key).items() if name != "digest"}
+        | {"live": key.lives(now)}
+        for key in read_keys(read_settings().api_keys)
+    ]
+    lines = [
+        f"{row['key_id']}  {row['name']}  {'+'.join(row['scopes'])}  until {row['expires_at']}"
+        + ("" if row["live"] else "  ended")
+        for row in rows
+    ]
+    _print({"keys": rows, "says": "\n".join(lines) or "no keys"}, as_json=as_json)
+
+
+@keys.command("revoke")
+def revoke_key(key_id: str, as_json: JsonOption = False) -> None:
+    """End a key; within a second it opens nothing any more."""
+    from salescast.keys import revoke_key as revoke
+
+    ended = revoke(read_settings().api_keys, key_id)
+    says = f"{ended.key_id} ({ended.name}) is revoked"
+    _print({"key_id": ended.key_id, "revoked_at": ended.revoked_at, "says": says}, as_json=as_json)
 
 
 @app.command()

@@ -165,6 +165,9 @@ class Serving(_Section):
 
     host: str
     port: int = Field(ge=0, le=65535)
+    protect: Literal["auto", "on", "off"] = "auto"
+    requests_per_minute: int = Field(600, ge=0)
+    allowed_hosts: tuple[str, ...] = ()
 
 
 class Stores(_Section):
@@ -230,6 +233,11 @@ class Settings(BaseSettings):
     def artifacts(self) -> Path:
         """Where a registry without a server keeps its files."""
         return self.build / "mlartifacts"
+
+    @property
+    def api_keys(self) -> Path:
+        """Where the digests of the API's keys lie."""
+        return self.build / "api_keys.json"
 
     @property
     def ledger_url(self) -> str:

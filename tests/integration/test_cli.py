@@ -311,3 +311,18 @@ def test_train_ends_as_the_gate_decides(training):
     assert said.code == (0 if decision["verdict"] == "promote" else 3), said.err
     assert "Traceback" not in said.err
     assert re.search(r"^backtest +\d", said.err, re.MULTILINE)
+
+
+def test_keys_are_created_listed_and_revoked(tmp_path, monkeypatch, capfd):
+    """The key is printed once; the list has its id, and says when it has ended."""
+    root = make_workspace(tmp_path / "shop", {})
+
+    words = ["create", "planner", "--scope", "write", "--scope", "read", "--json"]
+    made = parsed(run_here(root, monkeypatch, capfd, "keys", *words).out)
+    before = run_here(root, monkeypatch, capfd, "keys", "list")
+    run_here(root, monkeypatch, capfd, "keys", "revoke", made["key_id"])
+    after = parsed(run_here(root, monkeypatch, capfd, "keys", "list", "--json").out)["keys"]
+
+    assert f"{made['key_id']}  planner  read+write" in before.out
+    assert made["key"] not in before.out
+    assert [key["live"] for key in after] == [False]

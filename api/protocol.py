@@ -1,0 +1,53 @@
+"""HTTP as uvicorn speaks it, but less patient, and with problems for what is no HTTP."""
+
+import asyncio
+import json
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from api.problems import MEDIA_TYPE
+
+NO_HTTP = "This is no HTTP request, or its head is larger than 16 KiB."
+HEAD_SECONDS = 10.0  # for the first line and the headers of a request
+
+
+class PatientProtocol(H11Protocol):
+    """One connection; it is closed where the head of a request does not come in time."""
+
+    _limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in a part of a request; from its head on the application has the time."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._limit is None:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not ours
+        """Answer what is no HTTP, or has a head beyond 16 KiB, and close."""
+        about = {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": NO_HTTP}
+        headers = [("content-type", MEDIA_TYPE), ("connection", "close")]
+        answer = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        for event in (answer, h11.Data(data=json.dumps(about).encode()), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _wait(self) -> None:
+        self._limit = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
