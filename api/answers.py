@@ -1,10 +1,12 @@
 """Answers that are made when asked for: the past of a series, and forecasts of what may be."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from api.detail import Key
+from api.detail import Detail, Key
 from api.snapshot import Snapshot, days_of, encode
 from salescast.forecasts import SERIES, issue
 from salescast.model import label
@@ -15,7 +17,7 @@ def history(snapshot: Snapshot, key: Key, days: int) -> bytes:
     """Return the last `days` days of a known series as JSON, oldest first; closed days have none.
 
     Each: date, units, sold_out (null where nobody said), price, promo, precip_mm and temp_c (null
-    where no weather was observed).
+    where no weather was observed). `ahead` are the days forecast, with what the forecast goes by.
     """
     of = snapshot.detail
     assert of is not None
@@ -23,10 +25,22 @@ def history(snapshot: Snapshot, key: Key, days: int) -> bytes:
     since = np.datetime64(snapshot.provenance["origin"]) - np.timedelta64(days - 1, "D")
     rows = rows[rows["date"] >= since]
     names = ["units", "price", "promo", "sold_out", "precip_mm", "temp_c"]
-    plain = rows[names].astype(object).where(rows[names].notna(), None).to_dict("records")
+    about = {**snapshot.provenance, **dict(zip(SERIES, key, strict=True))}
+    return encode(about | {"days": _plain(rows, names), "ahead": _ahead(of, key)})
+
+
+def _ahead(of: Detail, key: Key) -> list[dict[str, Any]]:
+    rows = of.rows.iloc[of.first[key] :].head(int(of.contract["horizon"]))
+    usual = {"normal_probability": "usual_probability", "normal_mm": "usual_mm"}
+    names = ["price", "promo", "rain_probability", "rain_mm", *usual.values()]
+    return _plain(rows.rename(columns=usual).astype({"promo": bool}), names)
+
+
+def _plain(rows: pd.DataFrame, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return `date` and these columns of each row, null where there is no value."""
+    values = rows[[*names]].astype(object).where(rows[[*names]].notna(), None).to_dict("records")
     when = rows["date"].dt.strftime("%Y-%m-%d")
-    said = [{"date": date} | row for date, row in zip(when, plain, strict=True)]
-    return encode({**snapshot.provenance, **dict(zip(SERIES, key, strict=True)), "days": said})
+    return [{"date": date} | row for date, row in zip(when, values, strict=True)]
 
 
 def what_if(

@@ -105,7 +105,10 @@ async def look_back(
     asked: Annotated[records.HistoryQuery, Query()],
     snapshot: Current,
 ) -> Response:
-    """Show the last days of one series: what was sold, at what price, in what weather."""
+    """Show the last days of one series: what was sold, at what price, in what weather.
+
+    Beside them stand the days ahead, with the weather and the plan that the forecast goes by.
+    """
     check_known(snapshot, [(store_id, item_id)])
     body = await run_in_threadpool(history, snapshot, (store_id, item_id), asked.days)
     return Response(body, media_type=JSON)

@@ -48,6 +48,15 @@ _PAST: dict[str, Any] = {
     "precip_mm": 4.2,
     "temp_c": 6.5,
 }
+_AHEAD: dict[str, Any] = {
+    "date": "2024-12-30",
+    "price": 12.5,
+    "promo": False,
+    "rain_probability": 0.8,
+    "rain_mm": 6.5,
+    "usual_probability": 0.45,
+    "usual_mm": 2.25,
+}
 _DAY = {name: value for name, value in DAY.items() if name != "because"}
 _OUTCOME = {"store_id": STORE, "item_id": ITEM, "date": "2024-12-30", "units": 5, "sold_out": False}
 _FORECASTS = PROVENANCE | {
@@ -120,14 +129,34 @@ class PastDay(BaseModel):
     temp_c: Finite | None = Field(description="Mean temperature, °C; null: not known.")
 
 
-class History(Provenance):
-    """The past of one series, oldest first; a day the shop was closed is not there."""
+class AheadDay(BaseModel):
+    """What the forecast of one day goes by."""
 
-    model_config = example(PROVENANCE | {"store_id": STORE, "item_id": ITEM, "days": [_PAST]})
+    model_config = example(_AHEAD)
+
+    date: str
+    price: Finite = Field(description="As planned, or the last one.")
+    promo: bool
+    rain_probability: Finite | None = Field(description="Chance of 1 mm or more; null: no issue.")
+    rain_mm: Finite | None = Field(description="Rain expected, mm; null: no issue.")
+    usual_probability: Finite | None = Field(description="The same chance in a usual year.")
+    usual_mm: Finite | None = Field(description="Rain of a usual year, mm.")
+
+
+class History(Provenance):
+    """The past of one series, oldest first; a day the shop was closed is not there.
+
+    `ahead` has the days forecast, each with the weather and the plan that the forecast goes by.
+    """
+
+    model_config = example(
+        PROVENANCE | {"store_id": STORE, "item_id": ITEM, "days": [_PAST], "ahead": [_AHEAD]}
+    )
 
     store_id: str
     item_id: str
     days: list[PastDay]
+    ahead: list[AheadDay]
 
 
 class Scorecard(Provenance):
