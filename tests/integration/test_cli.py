@@ -16,6 +16,8 @@ from salescast.cli import app
 from salescast.ledger import Ledger
 from salescast.schema import as_of
 from salescast.settings import read_settings
+from salescast.stages import dossier
+from salescast.stages.release import open_registry
 from tests.builders import make_tables
 from tests.workspaces import (
     DAYS,
@@ -28,6 +30,20 @@ from tests.workspaces import (
     run_apart,
     run_here,
 )
+
+SECTIONS = [
+    "Intended use and limits",
+    "Data sources",
+    "Data schemas",
+    "Target",
+    "Pipeline",
+    "Experiments",
+    "Examination",
+    "Where it is weak",
+    "Gate",
+    "Training environment",
+    "Lineage",
+]
 
 pytestmark = pytest.mark.xdist_group("cli")
 
@@ -53,6 +69,21 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
 def trained(training: tuple[Path, Said]) -> Path:
     """Return the workspace with a judged challenger."""
     return training[0]
+
+
+def test_each_section_of_the_dossier_says_something(trained: Path) -> None:
+    """What is logged with the version leaves no heading without words, numbers or code."""
+    settings = read_settings(trained / "config.toml")
+    registry = open_registry(settings)
+    version = registry.version("challenger") or registry.version("champion")
+    assert version is not None
+    parts = dossier.dossier(settings, registry, version, store.read_all(settings.data))
+    logged = registry.artifact(version, "dossier/dossier.md").read_text("utf-8")
+
+    assert [part.title for part in parts if part.empty] == []
+    assert re.findall(r"^## (.*)$", logged, re.MULTILINE) == [part.title for part in parts]
+    assert [part.title for part in parts] == SECTIONS
+    assert registry.artifact(version, "dossier/data_card.html").exists()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ verdict …). `champion` serves, `challenger` waits for the gate, `previous` ser
 
 import json
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from salescast.errors import ConfigError, NoChampionError
+from salescast.registry import runs
 from salescast.registry.connection import connect, measurements, outages, unless_there, write_folder
 from salescast.registry.payload import digest_of, read_model, write_model
 
@@ -91,21 +91,13 @@ class Registry:
 
     def log_search(self, trials: Sequence[tuple[Mapping[str, float], float]], name: str) -> str:
         """Record a search as one run with a nested run per (params, cost); return its id."""
-        from mlflow.entities import Param
-
         with outages(self._uri):
-            experiment = self._experiment()
-            parent = self._client.create_run(experiment, run_name=name).info.run_id
-            for params, cost in trials:
-                tags = {"mlflow.parentRunId": parent}
-                run = self._client.create_run(experiment, tags=tags).info.run_id
-                named = [Param(key, str(value)) for key, value in params.items()]
-                self._client.log_batch(run, params=named)
-                self._client.log_metric(run, "cost", cost)
-                self._client.set_terminated(run, "FINISHED")
-            self._client.log_metric(parent, "cost", min(cost for _, cost in trials))
-            self._client.set_terminated(parent, "FINISHED")
-            return str(parent)
+            return runs.log_trials(self._client, self._experiment(), trials, name)
+
+    def tried(self) -> list[runs.Tried]:
+        """Return the latest runs that were examined or searched, newest first."""
+        with outages(self._uri):
+            return runs.tried(self._client, self._experiment())
 
     def _registered(self, key: str | None) -> Version | None:
         if key is None:
@@ -255,12 +247,8 @@ class Registry:
 
     def stalled(self, hours: float = 6.0) -> list[str]:
         """Return the ids of runs that began more than `hours` ago and never ended."""
-        started = int((time.time() - 3600 * hours) * 1000)
-        asked = f"attributes.status = 'RUNNING' and attributes.start_time < {started}"
         with outages(self._uri):
-            return [
-                run.info.run_id for run in self._client.search_runs([self._experiment()], asked)
-            ]
+            return runs.stalled(self._client, self._experiment(), hours)
 
     def reap(self, hours: float = 6.0) -> int:
         """Mark the stalled runs as killed; return how many there were."""

@@ -5,16 +5,18 @@ input makes the same bytes.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from salescast.errors import StoreUnavailableError
+from salescast.report.dossier import Listing, Section, as_html, as_markdown
+from salescast.report.graph import draw
 from salescast.report.monitoring import monitoring_page
 from salescast.report.scorecard import scorecard_page
 
-__all__ = ["write_monitoring", "write_scorecard"]
+__all__ = ["Listing", "Section", "draw", "write_dossier", "write_monitoring", "write_scorecard"]
 
 
 def write_scorecard(card: Mapping[str, object], path: Path, currency: str) -> Path:
@@ -33,6 +35,15 @@ def write_monitoring(summary: Mapping[str, object], scored: pd.DataFrame, path: 
     Raises StoreUnavailableError when it cannot be written; an older page stays.
     """
     return _replace(path, monitoring_page(summary, scored))
+
+
+def write_dossier(path: Path, title: str, lead: str, parts: Sequence[Section]) -> Path:
+    """Write the record as `path` (HTML) and, beside it, as Markdown; return its path.
+
+    Raises StoreUnavailableError when it cannot be written; an older record stays.
+    """
+    _replace(path.with_suffix(".md"), as_markdown(title, lead, parts))
+    return _replace(path, as_html(title, lead, parts))
 
 
 def _replace(path: Path, text: str) -> Path:

@@ -16,6 +16,7 @@ from salescast.ledger import Ledger
 from salescast.model import from_payload, predict
 from salescast.registry import Candidate, Registry, Version, read_model
 from salescast.settings import Settings
+from salescast.stages import dossier
 from salescast.stages.files import present, read_frame, read_json, write_json
 from salescast.stages.learn import recipe, scored
 
@@ -123,7 +124,8 @@ def gate(settings: Settings) -> dict[str, Any]:
         rival = scored(tables, served)
     verdict = read_json(settings.build / "quality.json", "validate")["status"]
     decision = decide(scored(tables, predictions), rival, verdict, _policy(settings))
-    _record(settings, registry, challenger, champion, decision)
+    judged = _record(settings, registry, challenger, champion, decision)
+    dossier.write(settings, registry, judged, tables)
     word = "promote" if decision.promote else "refuse: " + "; ".join(decision.reasons)
     return decision.as_dict() | {"version": number, "says": word}
 
@@ -153,7 +155,7 @@ def _record(
     challenger: Version | None,
     champion: Version | None,
     decision: Decision,
-) -> None:
+) -> Version:
     if challenger is None:
         raise NoChampionError("the challenger is not in the registry; run `salescast train` again")
     summary = decision.as_dict() | {"version": challenger.number}
@@ -169,6 +171,7 @@ def _record(
             checks=summary["checks"],
             origin=pd.Timestamp(challenger.tags["origin"]),
         )
+    return challenger
 
 
 def promote(settings: Settings) -> dict[str, Any]:

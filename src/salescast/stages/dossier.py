@@ -1,0 +1,265 @@
+"""The dossier of a version and the card of its data: gathered, not typed."""
+
+import inspect
+import itertools
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from typing import Any
+
+import pandas as pd
+
+from salescast import demand, features, model, report
+from salescast.backtest import CHALLENGER, SEGMENTS
+from salescast.registry import Registry, Version
+from salescast.registry.runs import Tried
+from salescast.report import Listing, Section
+from salescast.schema import TABLES, Tables
+from salescast.settings import Settings
+from salescast.stages.files import read_json
+
+PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "skops", "mlflow", "dvc", "prefect")
+WEAKEST = 3  # segments named of each kind
+SCORES = ("cost_per_year", "wape", "bias", "coverage_80", "wql", "skill")
+LIMITS = (
+    "It forecasts series it has seen, for the leads of its contract, and refuses any other.",
+    "It is for a planner's orders; nobody's pay or price should follow from it alone.",
+    "It knows promotions and prices only as the plan says them.",
+    "Where the weather ahead is missing it takes the climate's, and says so: degraded.",
+)
+
+
+def write(settings: Settings, registry: Registry, version: Version, tables: Tables) -> None:
+    """Write the dossier and the data card of a judged version, and log both with it."""
+    folder, name = settings.build / "dossier", settings.product.name
+    card = data_card(settings, tables, version)
+    parts = dossier(settings, registry, version, tables)
+    lead = f"Written when it was judged, {version.tags['origin']}; every number is a run's own."
+    title = f"{name}, version {version.number}"
+    report.write_dossier(folder / "dossier.html", title, lead, parts)
+    title = f"Data of {name}, version {version.tags['data_version']}"
+    report.write_dossier(folder / "data_card.html", title, "What the model learned from.", card)
+    registry.log_artifact(version, folder)
+
+
+def dossier(
+    settings: Settings, registry: Registry, version: Version, tables: Tables
+) -> list[Section]:
+    """Return the sections of a judged version."""
+    build = settings.build
+    card = read_json(build / "scorecard.json", "backtest")
+    decision = read_json(build / "decision.json", "gate")
+    return [
+        _use(settings),
+        *data_card(settings, tables, version),
+        _target(card),
+        _pipeline(),
+        _experiments(registry.tried(), settings, decision),
+        _examination(card, settings.product.currency),
+        _weak(card),
+        _gate(decision),
+        _environment(settings),
+        _lineage(version, registry),
+    ]
+
+
+def data_card(settings: Settings, tables: Tables, version: Version) -> list[Section]:
+    """Return the sections about the data: where from, how much, what each column means."""
+    quality = read_json(settings.build / "quality.json", "validate")
+    feed = f"feed `{settings.feed.kind}`" + (
+        f", weather from {settings.feed.weather}" if settings.feed.weather else ""
+    )
+    words = [
+        (
+            f"Delivered by {settings.product.retailer}: {feed}, data version "
+            f"{version.tags['data_version']}."
+        ),
+        f"{quality['rows_checked']:,} rows were checked: {quality['status'].replace('_', ' ')}.",
+    ]
+    if settings.feed.kind == "godatamarkets":
+        words.append("Simulated: no row is about a person or a real shop, and no dollar is real.")
+    stored = Listing("Rows stored", [EXTENT, *_extents(tables)])
+    sources = Section("Data sources", "Where the rows come from.", words, [stored])
+    return [sources, _schemas(tables)]
+
+
+EXTENT = ("table", "rows", "from", "until", "known until", "empty cells")
+
+
+def _extents(tables: Tables) -> Iterator[Sequence[object]]:
+    for name, rows in tables.items():
+        spec = TABLES[name]
+        days = rows["date"] if "date" in rows else rows[spec.known]
+        empty = f"{float(rows.isna().to_numpy().mean()):.1%}" if len(rows) else ""
+        extent = (days.min(), days.max(), rows[spec.known].max())
+        yield name, f"{len(rows):,}", *map(_day, extent), empty
+
+
+def _day(moment: Any) -> str:
+    return "" if pd.isna(moment) else f"{moment:%Y-%m-%d}"
+
+
+def _schemas(tables: Tables) -> Section:
+    head = ("column", "kind", "possible", "meaning")
+    listings = []
+    for name in tables:
+        spec = TABLES[name]
+        rows = [(c.name, c.kind, _range(c.minimum, c.maximum), c.meaning) for c in spec.columns]
+        listings.append(Listing(f"{name}: key {', '.join(spec.key)}", [head, *rows]))
+    return Section("Data schemas", "The contract that every row was held to.", (), listings)
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return "" if low is None and high is None else f"{low:g} … {high:g}"
+
+
+def _target(card: Mapping[str, Any]) -> Section:
+    told = (inspect.getdoc(demand) or "").split("\n\n")
+    estimated = (inspect.getdoc(demand.estimate) or "").split("\n\n")[0]
+    share = f"{card['censored']:.1%} of the examined days sold out; on those, demand is estimated."
+    words = [*told, estimated, share, "Elsewhere, demand is what was sold. Nobody labels by hand."]
+    return Section("Target", "How the label was made, and un-censored.", words)
+
+
+def _pipeline() -> Section:
+    from salescast.stages import STAGES  # it imports this module
+
+    names = list(STAGES)
+    pairs = list(itertools.pairwise(names))
+    says = {name: (inspect.getdoc(run) or "").splitlines()[0] for name, run in STAGES.items()}
+    wide = max(map(len, names))
+    code = "\n".join(f"{name:<{wide}}  {words}" for name, words in says.items())
+    inner = {
+        "features.build": features.build,
+        "model.fit": model.fit,
+        "model.predict": model.predict,
+        "demand.estimate": demand.estimate,
+    }
+    code += "\n\n" + "\n".join(
+        f"{name}{_signature(run)}\n    {(inspect.getdoc(run) or '').splitlines()[0]}"
+        for name, run in inner.items()
+    )
+    drawing = report.draw(names, dict.fromkeys(pairs, ()), says, "the stages in their order")
+    lead = "The stages, in their order, and what is inside."
+    return Section("Pipeline", lead, code=code, drawing=f"<figure>{drawing}</figure>")
+
+
+def _signature(function: Any) -> str:
+    return f"({', '.join(inspect.signature(function).parameters)})"
+
+
+def _experiments(
+    found: Sequence[Tried], settings: Settings, decision: Mapping[str, Any]
+) -> Section:
+    searched = [one for one in found if one.params and "model.kind" not in one.params]
+    words = [f"It is of kind {settings.model.kind}; its parameters stand in the table below."]
+    if searched:
+        best = min(searched, key=lambda one: one.cost)
+        words.append(
+            f"{len(searched)} trials were searched; the cheapest, at {best.cost:.4f} a series-day, "
+            f"had {_params(best.params)}."
+        )
+    else:
+        words.append("No search was run: its hyperparameters are those of the configuration.")
+    held = [check for check in decision["checks"] if check["passed"]]
+    asked = "; ".join(f"{c['name']} {_value(c['value'])} ({c['bound']})" for c in held)
+    words.append(f"It won what it won because it held: {asked or 'nothing'}.")
+    used = settings.model.model_dump()
+    rows = [("run", "on", "cost", "WAPE", "parameters")]
+    rows += [(t.name, t.on, f"{t.cost:.4f}", f"{t.wape:.4f}", _params(t.params)) for t in found]
+    tables = [
+        Listing("Hyperparameters of this version", [("name", "value"), *used.items()]),
+        Listing("What was tried, newest first", rows),
+    ]
+    return Section("Experiments", "What was tried, and why this one won.", words, tables)
+
+
+def _params(params: Mapping[str, str]) -> str:
+    return ", ".join(f"{name.removeprefix('model.')} {value}" for name, value in params.items())
+
+
+def _examination(card: Mapping[str, Any], currency: str) -> Section:
+    by_lead = card["models"][CHALLENGER]["by_lead"]
+    leads = {lead: by_lead[lead] for lead in sorted(by_lead, key=int)}
+    return Section(
+        "Examination",
+        f"{len(card['origins'])} origins, {card['origins'][0]} … {card['origins'][-1]}, scored as "
+        f"served; money in {currency}.",
+        (),
+        [
+            Listing("All leads", [("model", *SCORES), *_scores(card["models"], "overall")]),
+            Listing("By lead, this version", [("lead", *SCORES[1:5]), *_rows(leads, SCORES[1:5])]),
+        ],
+    )
+
+
+def _scores(models: Mapping[str, Any], part: str) -> Iterator[Sequence[object]]:
+    yield from _rows({name: of[part] for name, of in models.items()}, SCORES)
+
+
+def _rows(parts: Mapping[str, Any], names: Sequence[str]) -> Iterator[Sequence[object]]:
+    for name, scores in parts.items():
+        yield name, *(_value(scores.get(score)) for score in names)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}"
+    return "–" if value is None else str(value)
+
+
+def _weak(card: Mapping[str, Any]) -> Section:
+    ours = card["models"][CHALLENGER]
+    listings = []
+    for segment in SEGMENTS:
+        worst = sorted(ours[segment].items(), key=lambda one: -(one[1]["wape"] or 0))[:WEAKEST]
+        rows = [("segment", *SCORES[1:5]), *_rows(dict(worst), SCORES[1:5])]
+        listings.append(Listing(f"Weakest {segment.replace('_', ' ')}", rows))
+    lead = "The segments with the largest error: look twice before you act on a forecast there."
+    return Section("Where it is weak", lead, (), listings)
+
+
+def _gate(decision: Mapping[str, Any]) -> Section:
+    rows = [("check", "value", "bound", "passed", "why not")]
+    rows += [
+        (c["name"], _value(c["value"]), c["bound"], "yes" if c["passed"] else "no", c["reason"])
+        for c in decision["checks"]
+    ]
+    lead = f"The verdict: {decision['verdict']}."
+    return Section("Gate", lead, (), [Listing("Every check", rows)])
+
+
+def _environment(settings: Settings) -> Section:
+    rows: list[Sequence[object]] = [
+        ("what", "version"),
+        ("Python", platform.python_version()),
+        ("system", platform.platform()),
+        ("seed", settings.model.seed),
+        *((name, found) for name in PACKAGES if (found := _installed(name))),
+    ]
+    lead = "What it was trained with; requirements.lock of the commit pins the rest."
+    return Section("Training environment", lead, (), [Listing("Versions and seeds", rows)])
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return installed(name)
+    except PackageNotFoundError:  # a trainer may do without DVC or Prefect
+        return None
+
+
+def _lineage(version: Version, registry: Registry) -> Section:
+    champion = registry.version("champion")
+    rows: list[Sequence[object]] = [("what", "value"), ("version", version.number)]
+    rows += [("run", version.run_id), ("registered", f"{version.created_at:%Y-%m-%d %H:%M} UTC")]
+    rows += sorted(version.tags.items())
+    rows.append(("champion when judged", champion.number if champion else "none"))
+    return Section("Lineage", "What it was made from.", (), [Listing("Names and digests", rows)])
+
+
+def _use(settings: Settings) -> Section:
+    horizon = settings.forecast.horizon
+    word = f"Forecasts of {settings.product.name} for {settings.product.retailer}, per store, item "
+    word += f"and day, {horizon} days ahead, with quantiles; orders follow from them and the costs."
+    return Section("Intended use and limits", "What it is for.", (word, *LIMITS))
