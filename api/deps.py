@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from api.snapshot import Snapshot
+from salescast.errors import StoreUnavailableError
 from salescast.ledger import Ledger
 
 
@@ -16,6 +17,13 @@ async def current(request: Request) -> Snapshot:
     """Return what is served now; one request sees one snapshot."""
     snapshot: Snapshot = request.app.state.serving.current()
     return snapshot
+
+
+async def ready(request: Request) -> Snapshot:
+    """Return what is served now; raise StoreUnavailableError once the process is to end."""
+    if request.app.state.draining.is_set():
+        raise StoreUnavailableError("this process is about to end; ask another one")
+    return await current(request)
 
 
 async def json_only(request: Request) -> None:
@@ -34,6 +42,7 @@ async def books(request: Request) -> Ledger:
 
 Current = Annotated[Snapshot, Depends(current)]
 Books = Annotated[Ledger, Depends(books)]
+Ready = Annotated[Snapshot, Depends(ready)]
 
 
 class StrictRequest(Request):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -12,6 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from api import batches, planning, problems, recording, reference
 from api.access import access
 from api.batches import Batches
+from api.draining import Farewell, drain_before_exit
 from api.guard import Guard
 from api.metrics import CONTENT_TYPE, Metrics
 from api.openapi import document
@@ -36,6 +38,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        drain_before_exit(app.state.draining, settings.serving.drain_seconds)
         task = asyncio.create_task(serving.keep_fresh(refresh_seconds))
         yield
         task.cancel()
@@ -52,6 +55,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.serving = serving
+    app.state.draining = threading.Event()
     metrics = Metrics()
     app.state.settings = settings
     app.state.batches = Batches(settings.build / "batches")
@@ -60,6 +64,7 @@ def create_app(
     problems.install(app)
     app.state.access = access(settings.serving, settings.api_keys)
     app.add_middleware(Guard, metrics=metrics, access=app.state.access)
+    app.add_middleware(Farewell, draining=app.state.draining)
     for routes in (v1, planning.v1, recording.v1, batches.v1, health):
         app.include_router(routes)
     _add_metrics(app, metrics)

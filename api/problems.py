@@ -69,6 +69,12 @@ KINDS: Mapping[type[SalescastError], Kind] = {
     errors.GateRefused: Kind(
         "gate-refused", 409, "Refused by the gate", "The gate's decision lists the failed checks."
     ),
+    errors.PromotionConflict: Kind(
+        "promotion-conflict", 409, "Another promotion came first", "Look at who serves now."
+    ),
+    errors.ProbeFailed: Kind(
+        "probe-failed", 409, "The release does not answer as it should", "It was rolled back."
+    ),
     errors.FeedUnavailableError: Kind(
         "feed-unavailable", 503, "A source of data does not answer", "Try again later.", 30
     ),

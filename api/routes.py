@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 
 from api import schemas
 from api.answers import what_if
-from api.deps import Current, StrictRoute, json_only
+from api.deps import Current, Ready, StrictRoute, json_only
 from api.detail import Key
 from api.openapi import problems
 from api.snapshot import Snapshot, answer, is_whole
@@ -93,9 +93,9 @@ async def live() -> schemas.Health:
 
 
 @health.get("/ready", responses=problems(500, 503))
-async def ready(_: Current) -> schemas.Health:
-    """Say that forecasts are there to be served."""
-    return schemas.Health()
+async def ready(snapshot: Ready) -> schemas.Readiness:
+    """Say that forecasts are there to be served, and will be for the next requests."""
+    return schemas.Readiness(degraded=list(snapshot.without))
 
 
 async def forecasts(snapshot: Snapshot, asked: schemas.ForecastRequest) -> bytes:

@@ -194,6 +194,7 @@ class ModelInfo(Provenance):
             "trained_until": "2024-12-29",
             "trained_on": "5c9ddc0f4a0c3a3d6e1ab6e4f0b5d1c2.dir",
             "git_commit": "8d3c1f0a5e7b9d2c4f6a8b0c1d3e5f7a9b2c4d6e",
+            "release": "4f6a8b0c1d3e5f7a9b2c4d6e8d3c1f0a5e7b9d2c4f6a8b0c1d3e5f7a9b2c4d6e",
             "quality_verdict": "accepted",
             "horizon": 14,
             "quantiles": [0.1, 0.5, 0.9],
@@ -207,6 +208,7 @@ class ModelInfo(Provenance):
     trained_until: str = Field(description="Last day it learned from.")
     trained_on: str | None = Field(description="The data version it learned from.")
     git_commit: str | None
+    release: str | None = Field(None, description="Digest of the release: all of its files.")
     quality_verdict: str | None = Field(description="Verdict on the data it learned from.")
     horizon: int
     quantiles: list[float]
@@ -251,6 +253,19 @@ class Health(BaseModel):
     model_config = example({"status": "ok"})
 
     status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """The service serves forecasts, perhaps not the newest."""
+
+    model_config = example({"status": "ok", "degraded": []})
+
+    status: Literal["ok"] = "ok"
+    degraded: list[str] = Field(
+        default=[],
+        description="What the service does without. last_good: the newest release or data cannot "
+        "be loaded, so the last good ones are served.",
+    )
 
 
 class Complaint(BaseModel):

@@ -1,25 +1,30 @@
-"""From registry and tables to a snapshot, at start and whenever champion or data change."""
+"""From a release and tables to a snapshot, at start and whenever one of them changes.
+
+Neither MLflow nor training code is needed: the release folder names who serves, and a copy of the
+last good release lies beside the service, for when that folder cannot be read.
+"""
 
 import asyncio
-import json
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from api import snapshot as answers
 from api.detail import describe
 from api.snapshot import Snapshot
-from salescast import features, store
-from salescast.errors import NoChampionError, SalescastError, StoreUnavailableError
-from salescast.forecasts import issue
+from salescast import store
+from salescast.bundle import Bundle, Note, Release, Releases, feature_rows, issue_rows, open_bundle
+from salescast.errors import SalescastError, StoreUnavailableError
 from salescast.ledger import Ledger
-from salescast.model import from_payload
-from salescast.registry import Registry, Version
-from salescast.schema import last_day
 from salescast.settings import Settings
 
-REFRESH_SECONDS = 5.0
+REFRESH_SECONDS = 1.0
+KEPT_SNAPSHOTS = 2  # so that a rollback costs nothing
+LAST_GOOD = "last_good"
+PATIENCE_SECONDS = 5.0  # until a release that was refused is looked at again
 log = logging.getLogger("salescast.api")
 
 
@@ -27,10 +32,14 @@ class Serving:
     """What is served now, or why nothing is. Only `refresh` changes it, by one assignment."""
 
     def __init__(self, settings: Settings) -> None:
-        """Name where the champion and the data are; nothing is contacted yet."""
+        """Name where the releases and the data are; nothing is read yet."""
         self._settings = settings
-        artifacts = settings.build / "mlartifacts"
-        self._registry = Registry(settings.mlflow_uri, settings.product.model, artifacts)
+        self._published = Releases(settings.releases)
+        self._copies = Releases(settings.build / "serving")
+        self._note = Note(settings.releases)
+        self._made: dict[tuple[str, str], Snapshot] = {}
+        self._data: tuple[Any, str] = (None, "")
+        self._release: Release | None = None
         self._snapshot: Snapshot | None = None
         self._failure: SalescastError = StoreUnavailableError("the champion is being loaded")
 
@@ -41,79 +50,104 @@ class Serving:
         return self._snapshot
 
     async def keep_fresh(self, every_seconds: float) -> None:
-        """Refresh now and then every so often, for ever."""
-        while True:
-            await asyncio.to_thread(self.refresh)
-            await asyncio.sleep(every_seconds)
+        """Refresh now and then every so often, for ever; leave no note behind."""
+        try:
+            while True:
+                await asyncio.to_thread(self.refresh)
+                await asyncio.sleep(every_seconds)
+        finally:
+            self._note.remove()
 
     def refresh(self) -> None:
-        """Load champion and data where they differ from what is served; never raise.
+        """Load release and data where they differ from what is served; never raise.
 
-        A snapshot that is served stays served while registry, ledger or data do not answer.
+        A snapshot that is served stays served while releases, ledger or data cannot be read; then
+        it says that it is degraded.
         """
+        wanted: Release | None = None
         try:
-            found = self._found()
-            if self._snapshot is None or self._versions() != found[1:]:
-                self._snapshot = load(self._settings, self._registry, *found)
-                log.info("serving model version %s, data version %s", *self._versions())
+            wanted = self._published.champion()
+            self._serve(wanted, self._published)
+            self._failure = StoreUnavailableError("nothing is wrong")
         except SalescastError as error:
             self._fail(error)
-        except Exception:  # whatever it is, the service goes on and says 503
+        except Exception:  # whatever it is, the service goes on and says so
             log.exception("loading failed in a way nobody foresaw")
             self._fail(StoreUnavailableError("loading failed; the log has the trace"))
+        served = self._release
+        self._note.write(
+            {
+                "sequence": served.sequence if served else None,
+                "version": served.version if served else None,
+                "failure": None if served == wanted else str(self._failure)[:500],
+                "refused": wanted.sequence if wanted and served != wanted else None,
+            }
+        )
 
-    def _found(self) -> tuple[Version, str, str]:
-        champion = self._registry.version("champion")
-        if champion is None:
-            raise NoChampionError("no model has been promoted; run `salescast train` first")
-        return champion, str(champion.number), store.data_version(self._settings.data)
+    def _serve(self, release: Release, source: Releases) -> None:
+        """Serve `release` from `source`; raise what is wrong with it, or with the data."""
+        key = release.digest, self._data_version()
+        if key not in self._made:
+            files = source.files(release)
+            made = load(self._settings, open_bundle(files, release.digest), key[1])
+            self._made = dict([*self._made.items(), (key, made)][-KEPT_SNAPSHOTS:])
+            log.info("made the answers of version %s on data %s", release.version, key[1])
+        if source is self._published and self._release != release:
+            self._keep(release)
+        snapshot = self._made[key]
+        if self._snapshot is not snapshot:
+            log.info("serving model version %s, data version %s", release.version, key[1])
+            self._snapshot = snapshot
+        self._release = release
 
-    def _versions(self) -> tuple[str, str]:
-        served = self.current().provenance
-        return served["model_version"], served["data_version"]
+    def _keep(self, release: Release) -> None:
+        """Copy a release that could be loaded; without a copy the service works as well."""
+        try:
+            self._copies.publish(release.version, self._published.files(release))
+            self._copies.point(release)
+        except SalescastError as error:
+            log.warning("no copy of version %s is kept: %s", release.version, error)
+
+    def _data_version(self) -> str:
+        """Return the version of the tables; they are read only where a file changed."""
+        seen = tuple(_stamps(self._settings.data))
+        if self._data[0] != seen:
+            self._data = seen, store.data_version(self._settings.data)
+        return self._data[1]
 
     def _fail(self, error: SalescastError) -> None:
+        """Say what is wrong, once, and serve the last good release."""
         if str(error) != str(self._failure):
             log.warning("%s: %s", type(error).__name__, error)
         self._failure = error
+        if self._snapshot is None:
+            try:
+                self._serve(self._copies.champion(), self._copies)
+            except SalescastError as missing:
+                log.debug("no copy to start from: %s", missing)
+        if self._snapshot is not None and LAST_GOOD not in self._snapshot.without:
+            self._snapshot = answers.degrade(self._snapshot, LAST_GOOD)
 
 
-def load(
-    settings: Settings, registry: Registry, champion: Version, number: str, data_version: str
-) -> Snapshot:
+def _stamps(data: Path) -> Iterable[tuple[str, int, int]]:
+    for path in sorted(data.rglob("*.parquet")):
+        found = path.stat()
+        yield str(path), found.st_mtime_ns, found.st_size
+
+
+def load(settings: Settings, bundle: Bundle, data_version: str) -> Snapshot:
     """Forecast every series from the last origin, record the forecasts, and return them.
 
-    Raises StoreUnavailableError where the data change meanwhile or a store does not answer.
+    Raises StoreUnavailableError where the data change meanwhile or the ledger does not answer.
     """
-    payload, tables = registry.model(champion), store.read_all(settings.data)
+    tables = store.read_all(settings.data)
     if store.data_version(settings.data) != data_version:
         raise StoreUnavailableError("the data changed while they were read; trying again")
-    contract, origin = payload["contract"], last_day(tables)
-    rows = features.build(tables, [origin], contract["horizon"], contract["weather"])
-    model, versions = from_payload(payload["model"]), (number, data_version)
-    made = issue(model, rows, contract["quantiles"], contract["critical"], versions)
-    about = _about(settings.product.model, champion, payload["model"]["trained_until"])
-    card = _scorecard(settings)
-    detail = describe(model, rows, tables, contract, card)
-    snapshot = replace(answers.take(made, tables, contract, about), detail=detail)
+    rows = feature_rows(bundle, tables)
+    made = issue_rows(bundle, rows, tables, data_version)
+    about = {**bundle.about, "release": bundle.digest}
+    detail = describe(bundle.model, rows, tables, bundle.contract, bundle.scorecard)
+    snapshot = replace(answers.take(made, tables, bundle.contract, about), detail=detail)
     with Ledger(settings.ledger_url) as ledger:  # last: what cannot be answered is not recorded
         ledger.record_forecasts(made.assign(made_at=datetime.now(UTC).replace(tzinfo=None)))
     return snapshot
-
-
-def _scorecard(settings: Settings) -> dict[str, Any]:
-    """Return the last backtest; nothing where none was made here."""
-    path = settings.build / "scorecard.json"
-    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return found
-
-
-def _about(name: str, champion: Version, trained_until: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "run_id": champion.run_id,
-        "trained_until": trained_until,
-        "trained_on": champion.tags.get("data_version"),
-        "git_commit": champion.tags.get("git_commit"),
-        "quality_verdict": champion.tags.get("quality_verdict"),
-    }

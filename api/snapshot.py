@@ -5,7 +5,7 @@ Numbers are written as JSON here, each float in the shortest form that reads bac
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,7 +33,8 @@ class Snapshot:
 
     `levels`: quantile → label. `provenance` is part of every answer; `model` is the rest of what
     is said about the champion; `series` is what is said about each series, by store and item;
-    `detail` is what stands beside the forecasts.
+    `detail` is what stands beside the forecasts; `without` is what the whole service has to do
+    without.
     """
 
     provenance: Mapping[str, Any]
@@ -43,6 +44,7 @@ class Snapshot:
     horizon: int
     forecasts: Mapping[Key, Forecast]
     detail: Detail | None = None
+    without: tuple[str, ...] = ()
 
     @property
     def origin_seconds(self) -> float:
@@ -74,6 +76,15 @@ def take(
         levels,
         contract["horizon"],
         _encode(made, list(levels.values())),
+    )
+
+
+def degrade(snapshot: Snapshot, by: str) -> Snapshot:
+    """Return the same answers, saying that the service has to do without something."""
+    without = tuple(sorted({*snapshot.without, by}))
+    missed = sorted({*snapshot.provenance["degraded"], by})
+    return replace(
+        snapshot, without=without, provenance={**snapshot.provenance, "degraded": missed}
     )
 
 
@@ -155,7 +166,7 @@ def answer(
     """Return forecasts of known series as JSON, `horizon` days and `quantiles` of each."""
     found = [snapshot.forecasts[key] for key in keys]
     missed = {name for one in found for day in one.degraded[:horizon] for name in day}
-    head = encode({**snapshot.provenance, "degraded": sorted(missed)})[:-1]
+    head = encode({**snapshot.provenance, "degraded": sorted(missed.union(snapshot.without))})[:-1]
     if is_whole(snapshot, horizon, quantiles):
         parts = [one.json for one in found]
     else:

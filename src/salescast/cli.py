@@ -44,6 +44,7 @@ class Engine(StrEnum):
 
 EngineOption = Annotated[Engine, typer.Option(help="Who runs the steps.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, alone.")]
+UrlOption = Annotated[str | None, typer.Option(metavar="URL", help="A service to ask.")]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE")]
 
 QUIET = {
@@ -173,19 +174,28 @@ def train(
 
 
 @app.command()
-def promote(as_json: JsonOption = False) -> None:
-    """Make the judged challenger the champion."""
-    _stage("promote", as_json=as_json)
+def promote(
+    version: Annotated[int | None, typer.Argument(help="Default: the last judged one.")] = None,
+    approve: Annotated[str | None, typer.Option(metavar="REASON", help="For the journal.")] = None,
+    probe: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the judged challenger the champion; a failed probe rolls back."""
+    from salescast.stages.promotion import promote as change
+
+    _print(change(read_settings(), version, approve, probe), as_json=as_json)
 
 
 @app.command()
-def rollback(as_json: JsonOption = False) -> None:
-    """Give the previous champion its place back."""
-    from salescast.stages.release import open_registry
+def rollback(
+    to: Annotated[int | None, typer.Option(help="Default: the champion before.")] = None,
+    probe: UrlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give an earlier champion its place back."""
+    from salescast.stages.promotion import rollback as restore
 
-    version = open_registry(read_settings()).rollback()
-    says = f"version {version.number} is the champion again"
-    _print({"version": version.number, "says": says}, as_json=as_json)
+    _print(restore(read_settings(), to, probe), as_json=as_json)
 
 
 @app.command()

@@ -23,7 +23,8 @@ def quantiles(
     mean = (weights * means).sum(axis=1)
     result = np.empty_like(asked)
     large = (mean > LARGE) | (k > 1e5)  # pmf(0) would underflow, or the recursion lose digits
-    result[large] = _matched(weights[large], means[large], k[large], asked[large])
+    if large.any():  # seldom, and SciPy's distributions take a second to import
+        result[large] = _matched(weights[large], means[large], k[large], asked[large])
     small = np.flatnonzero(~large)
     # Rows of like size end their recursion together.
     for part in np.array_split(small[np.argsort(mean[small])], max(1, len(small) // 4000)):

@@ -8,6 +8,8 @@
     ├── UnknownReceiptError      a receipt that no forecast carries
     ├── NoChampionError          no model has been promoted yet
     ├── GateRefused              the challenger must not be promoted (exit code 3)
+    ├── PromotionConflict        another promotion came first
+    ├── ProbeFailed              the service did not answer as the new release does (exit code 3)
     ├── FeedUnavailableError     a source of data does not answer: worth a retry
     └── StoreUnavailableError    registry, ledger, disk or remote does not answer: worth a retry
 
@@ -50,6 +52,16 @@ class NoChampionError(SalescastError):
 
 class GateRefused(SalescastError):  # noqa: N818 - the name is the verdict
     """The gate refused the challenger; the message lists the failed checks."""
+
+    exit_code = 3
+
+
+class PromotionConflict(SalescastError):  # noqa: N818 - it is nobody's error
+    """Somebody else promoted meanwhile; nothing was changed."""
+
+
+class ProbeFailed(SalescastError):  # noqa: N818 - the name is the verdict
+    """A service did not take the new release, or answers otherwise than it does."""
 
     exit_code = 3
 

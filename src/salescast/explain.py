@@ -24,7 +24,7 @@ def contributions(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
     horizons (`features.build`).
     """
     said = _mean(model, rows)
-    normal = _normal_weather(rows)
+    normal = normal_weather(rows)
     without_weather = _mean(model, normal)
     without_price = _mean(model, normal.assign(price_ratio=1.0, promo=0.0))
     series = rows.groupby(["store_id", "item_id", "origin"]).ngroup().to_numpy()
@@ -44,7 +44,7 @@ def _mean(model: Model, rows: pd.DataFrame) -> Floats:
     return mean
 
 
-def _normal_weather(rows: pd.DataFrame) -> pd.DataFrame:
+def normal_weather(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows as if nobody had issued a forecast: climatology, also of the days before."""
     if rows["rain_probability"].isna().all():
         return rows

@@ -161,19 +161,21 @@ class Monitoring(_Section):
 
 
 class Serving(_Section):
-    """Where it answers."""
+    """Where it answers, and how it ends."""
 
     host: str
     port: int = Field(ge=0, le=65535)
     protect: Literal["auto", "on", "off"] = "auto"
     requests_per_minute: int = Field(600, ge=0)
     allowed_hosts: tuple[str, ...] = ()
+    drain_seconds: float = Field(1.0, ge=0)
 
 
 class Stores(_Section):
     """Where it is remembered; empty means SQLite in `build/`."""
 
     ledger_url: str = Field("", repr=False)
+    releases: str = ""
     mlflow_uri: str = Field("", repr=False)
 
 
@@ -238,6 +240,11 @@ class Settings(BaseSettings):
     def api_keys(self) -> Path:
         """Where the digests of the API's keys lie."""
         return self.build / "api_keys.json"
+
+    @property
+    def releases(self) -> Path:
+        """Where promoted releases lie, for services to take them from."""
+        return self.root / (self.stores.releases or "build/releases")
 
     @property
     def ledger_url(self) -> str:

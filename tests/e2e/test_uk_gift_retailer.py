@@ -21,7 +21,7 @@ from salescast.errors import NoChampionError
 from salescast.ledger import Ledger
 from salescast.settings import Settings, read_settings
 from salescast.stages import STAGES
-from salescast.stages.release import open_registry
+from tests.workspaces import approve
 
 ROOT = Path(__file__).parents[2]
 START, END = date(2011, 9, 16), date(2011, 9, 30)
@@ -65,7 +65,8 @@ def overruled(run: Run) -> Run:
     if run.code == 3:
         with pytest.raises(NoChampionError):
             STAGES["forecast"](run.settings)
-        open_registry(run.settings).promote(run.wrote("registered.json")["version"])
+        approve(run.settings.root)
+        STAGES["promote"](run.settings)
         STAGES["forecast"](run.settings)
         STAGES["ingest"](run.settings, until=END)
         STAGES["monitor"](run.settings)

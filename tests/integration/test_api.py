@@ -13,28 +13,16 @@ import httpx
 import pandas as pd
 import pytest
 
-from api.main import create_app
 from api.serving import Serving
 from salescast import store
-from salescast.errors import NoChampionError, StoreUnavailableError
-from salescast.features import build, past
+from salescast.bundle import Releases
 from salescast.ledger import Ledger
-from salescast.model import as_payload, fit
-from salescast.registry import Candidate, Registry
 from salescast.settings import CONFIG_VARIABLE, read_settings
 from salescast.stages.operate import forecast
-from tests.builders import FIRST, make_sales, make_tables
+from tests.builders import make_sales, make_tables
 from tests.conftest import ROOT
-from tests.unit.test_api_routes import ASK, JSON, ask, check_problem
-
-ORIGIN = FIRST + pd.Timedelta(days=199)
-CONTRACT = {
-    "origin": f"{ORIGIN:%Y-%m-%d}",
-    "horizon": 14,
-    "weather": "issued",
-    "quantiles": [0.05, 0.1, 0.5, 0.9],
-    "critical": {"u1": 0.8, "u2": 0.9},
-}
+from tests.releases import ORIGIN, release
+from tests.unit.test_api_routes import ASK, JSON, check_problem
 
 
 def make_workspace(folder: Path):
@@ -45,30 +33,12 @@ def make_workspace(folder: Path):
     return read_settings(folder / "config.toml")
 
 
-def registry_of(settings):
-    """Return the registry of a workspace."""
-    return Registry(settings.mlflow_uri, settings.product.model, settings.build / "mlartifacts")
-
-
-def register(settings, kind):
-    """Fit a quick model of `kind` and register it as the challenger."""
-    tables = store.read_all(settings.data)
-    rows = build(tables, pd.date_range(ORIGIN - pd.Timedelta(days=60), ORIGIN, freq="4D"))
-    rows, happened = rows[rows["origin"] < ORIGIN], past(tables, ORIGIN)
-    params = settings.model.model_dump(exclude={"kind", "seed"}) | {"iterations": 5}
-    payload = {"model": as_payload(fit(rows, happened, kind, params, 1)), "contract": CONTRACT}
-    example = rows.head(3)[["mean" if "mean" in rows else "level"]]
-    tags = {"data_version": store.data_version(settings.data), "train_key": kind}
-    made = Candidate(payload, {}, {}, {}, tags, [], example, example, ["numpy"])
-    return registry_of(settings).log(made)
-
-
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
     """Return a workspace with stored tables and a champion."""
     settings = make_workspace(tmp_path_factory.mktemp("api") / "workspace")
     store.append(settings.data, make_tables())
-    registry_of(settings).promote(register(settings, "boosting"))
+    release(settings, "boosting")
     return settings
 
 
@@ -137,7 +107,8 @@ def test_each_receipt_stands_in_the_ledger(settings, url):
 def test_the_model_is_described_with_its_lineage(settings, url):
     """The version, and the data it learned from."""
     found = httpx.get(f"{url}/v1/model").json()
-    assert found["trained_on"] == store.data_version(settings.data)
+    assert (found["trained_on"], found["degraded"]) == ("a.dir", [])
+    assert found["release"] == Releases(settings.releases).champion().digest
     assert (found["model_version"], found["series"]) == ("1", 4)
 
 
@@ -158,46 +129,13 @@ def test_requests_are_logged_as_json_with_their_id(settings, url):
     assert '"path": "/v1/series", "status": 200' in line
 
 
-def named(settings, model):
-    """Return the settings with another name in the registry: one that has no champion yet."""
-    return settings.model_copy(
-        update={"product": settings.product.model_copy(update={"model": model})}
-    )
-
-
-def test_without_a_champion_nothing_is_served_but_life(settings):
-    """The service starts, says what is missing, and waits."""
-    app = create_app(named(settings, "nobody"))
-    app.state.serving.refresh()
-    answer = ask(app, "GET", "/healthz/ready")
-    assert (answer.status_code, answer.json()["title"]) == (503, "No champion")
-    assert ask(app, "GET", "/healthz/live").status_code == 200
-
-
-def test_an_unreachable_registry_is_said_not_raised(tmp_path):
-    """No crash, no restart loop: not ready, and when to come back."""
-    settings = make_workspace(tmp_path / "new")
-    (settings.build / "mlflow.db").mkdir()
-    app = create_app(settings)
-    app.state.serving.refresh()
-    answer = ask(app, "GET", "/v1/model")
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-    assert answer.json()["type"] == "/docs#store-unavailable"
-
-
-def make_copy(settings, folder):
-    """Return a workspace of its own with the same champion."""
-    shutil.copytree(settings.root, folder)
-    return read_settings(folder / "config.toml")
-
-
 def test_a_promoted_model_and_new_data_are_served_without_a_restart(settings, tmp_path):
-    """Champion and data are looked at again and again; each change replaces the snapshot."""
+    """Release and data are looked at again and again; each change replaces the snapshot."""
     copy = make_copy(settings, tmp_path / "copy")
     serving = Serving(copy)
     serving.refresh()
     first = serving.current()
-    registry_of(copy).promote(register(copy, "weekday_mean"))
+    release(copy, "weekday_mean", "2")
     serving.refresh()
     second = serving.current()
     store.append(copy.data, {"sales": make_sales(201)})
@@ -209,30 +147,20 @@ def test_a_promoted_model_and_new_data_are_served_without_a_restart(settings, tm
     assert serving.current() is third
 
 
-def test_what_is_served_stays_served_while_the_registry_is_away(settings, tmp_path):
-    """An outage behind the service is no outage of the service."""
-    copy = make_copy(settings, tmp_path / "copy")
-    serving = Serving(copy)
-    serving.refresh()
-    served = serving.current()
-    shutil.rmtree(copy.data)
-    serving.refresh()
-    assert serving.current() is served
+def make_copy(settings, folder):
+    """Return a workspace of its own with the same champion."""
+    shutil.copytree(settings.root, folder)
+    return read_settings(folder / "config.toml")
 
 
-def test_before_the_first_load_the_service_is_not_ready(settings):
-    """Nothing is contacted while the application is made."""
-    with pytest.raises(StoreUnavailableError, match="loaded"):
-        Serving(settings).current()
-
-
-def test_an_unready_service_becomes_ready_by_itself(settings):
-    """The first promotion is noticed without a restart."""
-    settings = named(settings, "newcomer")
-    serving = Serving(settings)
-    serving.refresh()
-    with pytest.raises(NoChampionError):
-        serving.current()
-    registry_of(settings).promote(register(settings, "weekday_mean"))
-    serving.refresh()
-    assert serving.current().provenance["model_version"] == "1"
+def test_serving_imports_neither_mlflow_nor_training_code(settings):
+    """A service starts in seconds and holds what it needs."""
+    code = (
+        "import sys, api.main, api.serving; from salescast.settings import read_settings; "
+        "serving = api.serving.Serving(read_settings()); serving.refresh(); serving.current(); "
+        "heavy = {'mlflow', 'prefect', 'dvc', 'great_expectations', 'salescast.stages'}; "
+        "sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    environment = os.environ | {CONFIG_VARIABLE: str(settings.root / "config.toml")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, check=False)
+    assert done.returncode == 0

@@ -20,7 +20,6 @@ from sklearn.preprocessing import FunctionTransformer
 from salescast.errors import (
     ConfigError,
     DataQualityError,
-    NoChampionError,
     StoreUnavailableError,
 )
 from salescast.features import build, past
@@ -222,20 +221,12 @@ def test_promotion_leaves_another_challenger_waiting(registry):
     assert aliases(registry) == {"champion": 1, "challenger": 2}
 
 
-def test_rollback_swaps_champion_and_previous(registry):
-    """And once more goes forward again."""
-    for key in ("k1", "k2"):
+def test_the_aliases_can_be_set_as_the_journal_says(registry):
+    """Also where promotions in between never reached the registry."""
+    for key in ("k1", "k2", "k3"):
         registry.promote(registry.log(make_candidate(key)))
-    assert [registry.rollback().number for _ in range(2)] == [1, 2]
-    assert aliases(registry) == {"champion": 2, "previous": 1}
-
-
-def test_rollback_without_a_previous_champion_is_refused(registry):
-    """The champion stays."""
-    registry.promote(registry.log(make_candidate()))
-    with pytest.raises(NoChampionError, match="no previous champion"):
-        registry.rollback()
-    assert aliases(registry) == {"champion": 1}
+    registry.promote(1, previous=2)
+    assert aliases(registry) == {"champion": 1, "previous": 2}
 
 
 def _flip(content: bytes) -> bytes:
@@ -407,7 +398,8 @@ def test_an_mlflow_server_does_as_well(server, tmp_path):
     assert aliases(registry) == {"champion": 2, "previous": 1}
     assert registry.model(made)["ratio"] == 0.1 + 0.2
     assert registry.artifact(made, "scorecard.json").read_text() == "{}"
-    assert registry.rollback().number == 1
+    registry.promote(1, previous=2)
+    assert aliases(registry) == {"champion": 1, "previous": 2}
     assert registry.reap() == 0
 
 

@@ -7,7 +7,7 @@ nothing, so every call may be repeated after a crash. Days and moments are naive
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, NotRequired, Self, TypedDict, Unpack
 
@@ -16,7 +16,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from salescast.errors import StoreUnavailableError
+from salescast.errors import PromotionConflict, StoreUnavailableError
 from salescast.ledger.rows import as_frame, as_rows, checked, filled, refuse
 from salescast.ledger.tables import (
     ALARMS,
@@ -24,6 +24,7 @@ from salescast.ledger.tables import (
     FORECASTS,
     ORDERS,
     OUTCOMES,
+    PROMOTIONS,
     name_of,
     open_engine,
     prepare,
@@ -45,6 +46,17 @@ class Decided(TypedDict):
     approver: NotRequired[str | None]
     reason: NotRequired[str | None]
     made_at: NotRequired[datetime]
+
+
+class Promoted(TypedDict):
+    """A change of champion: `kind` is promote or rollback, `digest` that of the release."""
+
+    kind: str
+    model_version: str
+    replaced_version: str | None
+    digest: str
+    reason: str
+    approver: NotRequired[str | None]
 
 
 class Ledger:
@@ -178,6 +190,32 @@ class Ledger:
     def decisions(self) -> pd.DataFrame:
         """Return every decision, oldest first."""
         return self._read(sa.select(DECISIONS).order_by(DECISIONS.c.decision_id))
+
+    def record_promotion(self, after: int, **promotion: Unpack[Promoted]) -> int:
+        """Write that the champion changes and return the change's number: `after` + 1.
+
+        Raises PromotionConflict where change number `after` is no longer the last: of several
+        that start from the same champion, one comes through.
+        """
+        row = filled(PROMOTIONS, promotion) | {"sequence": after + 1}
+        last = sa.select(sa.func.coalesce(sa.func.max(PROMOTIONS.c.sequence), 0)).scalar_subquery()
+        values = [sa.literal(row[c.name], c.type).label(c.name) for c in PROMOTIONS.c]
+        insert = sa.insert(PROMOTIONS).from_select(
+            [c.name for c in PROMOTIONS.c], sa.select(*values).where(last == after)
+        )
+        counted = insert.execution_options(preserve_rowcount=True)
+        # Where another transaction took the number at the same moment, its key is violated.
+        with suppress(sa.exc.IntegrityError), self._transaction() as connection:
+            if connection.execute(counted).rowcount == 1:
+                return after + 1
+        raise PromotionConflict(
+            f"version {promotion['model_version']} is not promoted: change {after} of the "
+            "champion is not the last any more; see who serves now and judge again"
+        )
+
+    def promotions(self) -> pd.DataFrame:
+        """Return every change of the champion, oldest first."""
+        return self._read(sa.select(PROMOTIONS).order_by(PROMOTIONS.c.sequence))
 
     def record_alarms(self, alarms: Sequence[Mapping[str, Any]]) -> int:
         """Write alarms, once per name, origin and subject; return how many were new.

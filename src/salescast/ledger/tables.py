@@ -107,6 +107,20 @@ ALARMS = sa.Table(
 )
 
 
+PROMOTIONS = sa.Table(
+    "promotions",
+    METADATA,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.Enum("promote", "rollback", native_enum=False), nullable=False),
+    sa.Column("model_version", sa.String, nullable=False),
+    sa.Column("replaced_version", sa.String),
+    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("approver", sa.String),
+    sa.Column("made_at", sa.DateTime, nullable=False),
+)
+
+
 def open_engine(url: str) -> sa.Engine:
     """Return an engine; raise ConfigError for a URL that is neither SQLite nor PostgreSQL."""
     try:

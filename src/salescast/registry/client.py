@@ -4,6 +4,7 @@ A version carries the digest of its model and the tags of its candidate (data ve
 verdict …). `champion` serves, `challenger` waits for the gate, `previous` served before.
 """
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,10 @@ from typing import Any
 
 import pandas as pd
 
-from salescast.errors import ConfigError, NoChampionError
+from salescast.bundle.payload import checked, parse_model, write_model
+from salescast.errors import ConfigError
 from salescast.registry import runs
 from salescast.registry.connection import connect, measurements, outages, unless_there, write_folder
-from salescast.registry.payload import digest_of, read_model, write_model
 
 MODEL_FILE = "model.skops"
 DIGEST_TAG = "model_sha256"
@@ -141,7 +142,7 @@ class Registry:
             examples = candidate.input_example, candidate.output_example
             write_folder(Path(folder, "model"), payload, model, examples, candidate.requirements)
             self._client.log_model_artifacts(model.model_id, str(Path(folder, "model")))
-            return model, digest_of(payload)
+            return model, hashlib.sha256(payload.read_bytes()).hexdigest()
 
     def _log_record(self, candidate: Candidate, run_id: str, model_id: str) -> None:
         from mlflow.entities import LoggedModelOutput, Param
@@ -177,13 +178,17 @@ class Registry:
         Raises DataQualityError where its digest is not the registered one or it holds a type
         that nobody reviewed.
         """
+        return parse_model(self.model_file(version), MODEL_FILE)
+
+    def model_file(self, version: Version | int) -> bytes:
+        """Return the file of the payload; raise DataQualityError where its digest is another."""
         with outages(self._uri):
             number = str(_number(version))
             known = self._client.get_model_version(self._name, number)
             folder_uri = self._client.get_model_version_download_uri(self._name, number)
             with tempfile.TemporaryDirectory() as folder:
                 path = self._download(f"{folder_uri}/data/{MODEL_FILE}", Path(folder))
-                return read_model(path, known.tags.get(DIGEST_TAG, "none registered"))
+                return checked(path, known.tags.get(DIGEST_TAG, "none registered"))
 
     def artifact(self, version: Version, name: str) -> Path:
         """Return the path of an artifact of the version's run: read it, do not change it."""
@@ -203,36 +208,22 @@ class Registry:
         )
         return Path(path)
 
-    def promote(self, version: Version | int) -> None:
-        """Make the version champion and the champion `previous`; doing it again changes nothing."""
+    def promote(self, version: Version | int, previous: int | None = None) -> None:
+        """Make the version champion; doing it again changes nothing.
+
+        `previous` (default: the champion until now) gets the alias `previous`. The last writer
+        wins here: the ledger's journal of promotions decides who may write.
+        """
         number = _number(version)
         with outages(self._uri):
             aliases = self._aliases()
-            champion = aliases.get("champion")
-            if champion != number:
-                if champion is not None:
-                    self._alias("previous", champion)
+            before = aliases.get("champion") if previous is None else previous
+            if before not in {None, number, aliases.get("previous")}:
+                self._alias("previous", before)
+            if aliases.get("champion") != number:
                 self._alias("champion", number)
             if aliases.get("challenger") == number:
                 self._client.delete_registered_model_alias(self._name, "challenger")
-
-    def rollback(self) -> Version:
-        """Swap champion and previous, and return the champion.
-
-        Raises NoChampionError where there is nothing to go back to.
-        """
-        with outages(self._uri):
-            aliases = self._aliases()
-            if not {"champion", "previous"} <= aliases.keys():
-                raise NoChampionError(
-                    f"{self._name} has no previous champion to go back to; aliases: "
-                    f"{', '.join(sorted(aliases)) or 'none'}"
-                )
-            self._alias("champion", aliases["previous"])
-            self._alias("previous", aliases["champion"])
-        restored = self.version("champion")
-        assert restored is not None
-        return restored
 
     def log_artifact(self, version: Version, path: Path) -> None:
         """Add a file or a folder to the version's run."""
@@ -262,7 +253,7 @@ class Registry:
         found = self._client.search_registered_models(f"name = '{self._name}'")
         return {alias: int(number) for model in found for alias, number in model.aliases.items()}
 
-    def _alias(self, alias: str, number: int) -> None:
+    def _alias(self, alias: str, number: int | None) -> None:
         self._client.set_registered_model_alias(self._name, alias, str(number))
 
     def _experiment(self) -> str:

@@ -13,7 +13,8 @@ from salescast.settings import Settings
 from salescast.stages.data import ingest, validate, version
 from salescast.stages.learn import backtest, features, train
 from salescast.stages.operate import answer, forecast, monitor, order
-from salescast.stages.release import gate, promote, register
+from salescast.stages.promotion import promote
+from salescast.stages.release import gate, register
 
 Result = dict[str, Any]
 

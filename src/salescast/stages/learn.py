@@ -25,6 +25,7 @@ from salescast.backtest import (
 from salescast.demand import estimate
 from salescast.errors import NotEnoughHistoryError
 from salescast.explain import importance
+from salescast.fallback import blind
 from salescast.model import Model, as_payload, fit, training_rows
 from salescast.orders import Cycle, unit_costs
 from salescast.replenishment import dependence, position, rehearse, truth_for
@@ -187,6 +188,8 @@ def train(settings: Settings) -> dict[str, Any]:
         "contract": contract(settings, how, origin),
     }
     replace(settings.build / "model.skops", lambda part: registry.write_model(part, payload))
+    twin = {"model": as_payload(fit(blind(rows), happened, how.kind, how.params, how.seed))}
+    replace(settings.build / "fallback.skops", lambda part: registry.write_model(part, twin))
     weigh(settings, model, rows, happened)
     return {
         "rows": len(happened),

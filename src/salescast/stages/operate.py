@@ -17,33 +17,27 @@ import pandas as pd
 
 from salescast import backtest, monitoring, report, schema, store
 from salescast import features as feature
+from salescast.bundle import Bundle, Releases, issue_all
 from salescast.demand import estimate
-from salescast.errors import NoChampionError, StoreUnavailableError, UnknownReceiptError
-from salescast.forecasts import issue
+from salescast.errors import StoreUnavailableError, UnknownReceiptError
 from salescast.ledger import Ledger
-from salescast.model import from_payload
 from salescast.orders import Limit, due, unit_costs
 from salescast.paths import Dependence
-from salescast.registry import Version
 from salescast.replenishment import SERIES, beside, decide, position, sold
 from salescast.schema import last_day
 from salescast.settings import CONFIG_VARIABLE, Costs, Settings
 from salescast.stages.files import read_frame, write_frame, write_json
 from salescast.stages.learn import cycle_of
-from salescast.stages.release import open_registry
 
 START_SECONDS = 60  # a cold machine imports scikit-learn and MLflow first
 
 
 def forecast(settings: Settings) -> dict[str, Any]:
     """Forecast every series from the last origin with the champion, into the ledger."""
-    champion, payload = _champion(settings)
-    contract, tables = payload["contract"], store.read_all(settings.data)
-    origin = last_day(tables)
-    rows = feature.build(tables, [origin], contract["horizon"], contract["weather"])
-    versions = (str(champion.number), store.data_version(settings.data))
-    model = from_payload(payload["model"])
-    made = issue(model, rows, contract["quantiles"], contract["critical"], versions)
+    champion, tables = _champion(settings), store.read_all(settings.data)
+    origin, horizon = last_day(tables), champion.contract["horizon"]
+    versions = (champion.version, store.data_version(settings.data))
+    made = issue_all(champion, tables, versions[1])
     write_frame(settings.build / "forecasts.parquet", made)
     with Ledger(settings.ledger_url) as ledger:
         ledger.record_forecasts(made.assign(made_at=datetime.now(UTC).replace(tzinfo=None)))
@@ -55,34 +49,30 @@ def forecast(settings: Settings) -> dict[str, Any]:
         "degraded_rows": degraded,
         "model_version": versions[0],
         "data_version": versions[1],
-        "says": f"{series} series × {contract['horizon']} days from {origin:%Y-%m-%d} by "
-        f"version {champion.number}" + (f", {degraded:,} rows degraded" if degraded else ""),
+        "says": f"{series} series × {horizon} days from {origin:%Y-%m-%d} by "
+        f"version {champion.version}" + (f", {degraded:,} rows degraded" if degraded else ""),
     }
 
 
-def _champion(settings: Settings) -> tuple[Version, dict[str, Any]]:
-    """Return the champion and its payload; raise NoChampionError where there is none."""
-    registry = open_registry(settings)
-    champion = registry.version("champion")
-    if champion is None:
-        raise NoChampionError("no model has been promoted; run `salescast train` first")
-    return champion, registry.model(champion)
+def _champion(settings: Settings) -> Bundle:
+    """Return the release that serves; raise NoChampionError where there is none."""
+    releases = Releases(settings.releases)
+    return releases.read(releases.champion())
 
 
 def order(settings: Settings) -> dict[str, Any]:
     """Propose what to order at the last origin, beside what the old rule would, into the ledger."""
     made = read_frame(settings.build / "forecasts.parquet", "forecast")
-    _, payload = _champion(settings)
-    tables, contract = store.read_all(settings.data), payload["contract"]
+    champion, tables = _champion(settings), store.read_all(settings.data)
+    contract = champion.contract
     origin = made["origin"].iloc[0]
     rows = feature.build(tables, [origin], contract["horizon"], contract["weather"])
     about = ["receipt_id", "origin", "model_version", "data_version"]
     receipts = made.drop_duplicates(SERIES)[[*SERIES, *about]]
     stock = position(tables, origin, receipts)
     cycle, costs = cycle_of(settings), settings.costs
-    told = Dependence(**payload["dependence"])
-    model = from_payload(payload["model"])
-    proposal, drawn = decide(model, told, rows, stock, (cycle, _limit(costs, stock)))
+    told = Dependence(**champion.dependence)
+    proposal, drawn = decide(champion.model, told, rows, stock, (cycle, _limit(costs, stock)))
     planned = beside(drawn, stock, sold(tables, origin, stock), cycle)
     known = stock[["on_hand", "on_order", "counted", "unit_cost"]]
     orders = pd.concat([proposal.orders, planned, known], axis=1).merge(receipts, on=SERIES)

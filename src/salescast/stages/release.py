@@ -1,4 +1,4 @@
-"""From a fitted model to a champion: registered, judged, promoted or refused."""
+"""From a fitted model to a judged challenger: registered, then accepted or refused."""
 
 import hashlib
 import json
@@ -19,6 +19,7 @@ from salescast.settings import Settings
 from salescast.stages import dossier
 from salescast.stages.files import present, read_frame, read_json, write_json
 from salescast.stages.learn import recipe, scored
+from salescast.stages.pack import write_draft
 
 REQUIREMENTS = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
 ARTIFACTS = (
@@ -42,6 +43,7 @@ def register(settings: Settings) -> dict[str, Any]:
     payload = read_model(present(build / "model.skops", "train"))
     rows = read_frame(build / "features.parquet", "features")
     example = rows[rows["origin"] == rows["origin"].max()].head(5).astype({"lead_time": float})
+    draft = write_draft(settings, payload, example)
     contract = payload["contract"]
     card = read_json(build / "scorecard.json", "backtest")["models"][CHALLENGER]
     candidate = Candidate(
@@ -50,7 +52,7 @@ def register(settings: Settings) -> dict[str, Any]:
         metrics=_numbers(card["overall"]),
         metrics_by_lead=_by_lead(card["by_lead"]),
         tags=_tags(settings, payload),
-        artifacts=[build / name for name in ARTIFACTS if (build / name).exists()],
+        artifacts=[*(build / name for name in ARTIFACTS if (build / name).exists()), draft],
         input_example=example,
         output_example=predict(
             from_payload(payload["model"]), example, contract["quantiles"], contract["critical"]
@@ -158,7 +160,8 @@ def _record(
 ) -> Version:
     if challenger is None:
         raise NoChampionError("the challenger is not in the registry; run `salescast train` again")
-    summary = decision.as_dict() | {"version": challenger.number}
+    against = champion.number if champion else None
+    summary = decision.as_dict() | {"version": challenger.number, "champion": against}
     path = write_json(settings.build / "decision.json", summary)
     registry.log_artifact(challenger, path)
     registry.tag(challenger, "gate", summary["verdict"])
@@ -172,21 +175,6 @@ def _record(
             origin=pd.Timestamp(challenger.tags["origin"]),
         )
     return challenger
-
-
-def promote(settings: Settings) -> dict[str, Any]:
-    """Make the judged challenger the champion.
-
-    Raises GateRefused, with the reasons, where the gate said no: the champion stays.
-    """
-    decision = read_json(settings.build / "decision.json", "gate")
-    raise_refusal(decision)
-    registry = open_registry(settings)
-    registry.promote(decision["version"])
-    return {
-        "version": decision["version"],
-        "says": f"version {decision['version']} is the champion",
-    }
 
 
 def raise_refusal(decision: dict[str, Any]) -> None:
