@@ -98,7 +98,7 @@ def _sides(report: Report) -> list[str]:
         ("WAPE", f"{base.wape:.3f}", f"{head.wape:.3f}"),
         ("bias", f"{base.bias:+.1%}", f"{head.bias:+.1%}"),
         ("in p10…p90", f"{base.coverage_80:.1%}", f"{head.coverage_80:.1%}"),
-        ("seconds to examine", f"{base.seconds:.0f}", f"{head.seconds:.0f}"),
+        ("seconds to examine (noisy)", f"{base.seconds:.0f}", f"{head.seconds:.0f}"),
         ("data version", f"`{base.data[:10]}`", _data(report)),
     ]
     return [f"| {' | '.join(row)} |" for row in rows]
