@@ -6,6 +6,7 @@ last good release lies beside the service, for when that folder cannot be read.
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from api.detail import describe
 from api.snapshot import Snapshot
 from salescast import store
 from salescast.bundle import Bundle, Note, Release, Releases, feature_rows, issue_rows, open_bundle
-from salescast.errors import SalescastError, StoreUnavailableError
+from salescast.errors import DataQualityError, SalescastError, StoreUnavailableError
 from salescast.ledger import Ledger
 from salescast.settings import Settings
 
@@ -41,12 +42,14 @@ class Serving:
         self._data: tuple[Any, str] = (None, "")
         self._release: Release | None = None
         self._snapshot: Snapshot | None = None
-        self._failure: SalescastError = StoreUnavailableError("the champion is being loaded")
+        self._failure: SalescastError | None = None
+        self._refused: Release | None = None
+        self._again = 0.0
 
     def current(self) -> Snapshot:
         """Return the snapshot; raise what keeps it from being there."""
         if self._snapshot is None:
-            raise self._failure
+            raise self._failure or StoreUnavailableError("the champion is being loaded")
         return self._snapshot
 
     async def keep_fresh(self, every_seconds: float) -> None:
@@ -67,20 +70,25 @@ class Serving:
         wanted: Release | None = None
         try:
             wanted = self._published.champion()
-            self._serve(wanted, self._published)
-            self._failure = StoreUnavailableError("nothing is wrong")
+            if wanted != self._refused or time.monotonic() > self._again:
+                self._serve(wanted, self._published)
+                self._failure = self._refused = None
         except SalescastError as error:
-            self._fail(error)
+            self._fail(error, wanted)
         except Exception:  # whatever it is, the service goes on and says so
             log.exception("loading failed in a way nobody foresaw")
-            self._fail(StoreUnavailableError("loading failed; the log has the trace"))
-        served = self._release
+            self._fail(StoreUnavailableError("loading failed; the log has the trace"), None)
+        self._leave_note()
+
+    def _leave_note(self) -> None:
+        """Tell promotions what this process serves, and which release it refused."""
+        served, refused = self._release, self._refused
         self._note.write(
             {
                 "sequence": served.sequence if served else None,
                 "version": served.version if served else None,
-                "failure": None if served == wanted else str(self._failure)[:500],
-                "refused": wanted.sequence if wanted and served != wanted else None,
+                "refused": refused.sequence if refused else None,
+                "failure": str(self._failure)[:500] if self._failure else None,
             }
         )
 
@@ -110,16 +118,22 @@ class Serving:
 
     def _data_version(self) -> str:
         """Return the version of the tables; they are read only where a file changed."""
+        store.recover(self._settings.data)
         seen = tuple(_stamps(self._settings.data))
         if self._data[0] != seen:
             self._data = seen, store.data_version(self._settings.data)
         return self._data[1]
 
-    def _fail(self, error: SalescastError) -> None:
-        """Say what is wrong, once, and serve the last good release."""
+    def _fail(self, error: SalescastError, wanted: Release | None) -> None:
+        """Say what is wrong, once, and serve the last good release.
+
+        What is damaged is looked at again after a while; what does not answer, at once.
+        """
         if str(error) != str(self._failure):
             log.warning("%s: %s", type(error).__name__, error)
         self._failure = error
+        if isinstance(error, DataQualityError):
+            self._refused, self._again = wanted, time.monotonic() + PATIENCE_SECONDS
         if self._snapshot is None:
             try:
                 self._serve(self._copies.champion(), self._copies)
@@ -130,9 +144,12 @@ class Serving:
 
 
 def _stamps(data: Path) -> Iterable[tuple[str, int, int]]:
-    for path in sorted(data.rglob("*.parquet")):
-        found = path.stat()
-        yield str(path), found.st_mtime_ns, found.st_size
+    try:
+        for path in sorted(data.rglob("*.parquet")):
+            found = path.stat()
+            yield str(path), found.st_mtime_ns, found.st_size
+    except OSError as error:  # replaced while we looked, or away
+        raise StoreUnavailableError(f"the data cannot be read: {error}") from error
 
 
 def load(settings: Settings, bundle: Bundle, data_version: str) -> Snapshot:
