@@ -4,8 +4,8 @@ import asyncio
 import json
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,7 +44,7 @@ class Guard:
             return
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
-        answer = _Answer(send, given if SAFE_ID.fullmatch(given) else uuid.uuid4().hex)
+        answer = _Answer(send, given if SAFE_ID.fullmatch(given) else secrets.token_hex(16))
         started = time.perf_counter()
         try:
             answer.extra = self._access.admit(scope, headers, time.monotonic())

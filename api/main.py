@@ -17,7 +17,7 @@ from api.draining import Farewell, drain_before_exit
 from api.guard import Guard
 from api.metrics import CONTENT_TYPE, Metrics
 from api.openapi import document
-from api.routes import health, v1
+from api.routes import health, lean, v1
 from api.serving import REFRESH_SECONDS, Serving
 from salescast.errors import SalescastError
 from salescast.ledger import Ledger
@@ -65,7 +65,7 @@ def create_app(
     app.state.access = access(settings.serving, settings.api_keys)
     app.add_middleware(Guard, metrics=metrics, access=app.state.access)
     app.add_middleware(Farewell, draining=app.state.draining)
-    for routes in (v1, planning.v1, recording.v1, batches.v1, health):
+    for routes in (lean, v1, planning.v1, recording.v1, batches.v1, health):
         app.include_router(routes)
     _add_metrics(app, metrics)
     _add_pages(app, f"http://{settings.serving.host}:{settings.serving.port}")

@@ -5,6 +5,7 @@ folder in which they add up.
 """
 
 import os
+from functools import cache
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -46,6 +47,7 @@ class Metrics:
             buckets=BUCKETS,
             registry=here,
         )
+        self._of = cache(self._labelled)  # to look labels up costs more than to count
         self._served = {
             name: Gauge(f"salescast_{name}", meaning, multiprocess_mode="livemin", registry=here)
             for name, meaning in SERVED.items()
@@ -55,8 +57,12 @@ class Metrics:
         """Count one answered request, under the route it took."""
         route = getattr(scope.get("route"), "path", "none")
         method = scope["method"] if scope["method"] in METHODS else "other"
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        requests, took = self._of(method, route, str(status))
+        requests.inc()
+        took.observe(seconds)
+
+    def _labelled(self, method: str, route: str, status: str) -> tuple[Counter, Histogram]:
+        return self._requests.labels(method, route, status), self._seconds.labels(route)
 
     def render(self, snapshot: Snapshot | None) -> bytes:
         """Return the numbers as text, those of what is served now among them."""

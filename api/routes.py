@@ -1,17 +1,19 @@
 """What can be asked. Routes translate; the answers are in the snapshot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 
 from api import schemas
 from api.answers import what_if
-from api.deps import Current, Ready, StrictRoute, json_only
+from api.deps import Current, Ready, StrictRequest, StrictRoute, current, json_only
 from api.detail import Key
 from api.openapi import problems
+from api.problems import MAX_ERRORS
 from api.snapshot import Snapshot, answer, is_whole
 from salescast.errors import UnknownSeriesError
 from salescast.whatif import WhatIf
@@ -23,11 +25,34 @@ v1 = APIRouter(prefix="/v1", route_class=StrictRoute)
 health = APIRouter(prefix="/healthz", tags=["health"])
 
 
-@v1.post(
+class _LeanRoute(StrictRoute):
+    """POST /v1/forecasts without FastAPI's solving of dependencies: a third of its time."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what does by hand what the signature of `forecast_series` says."""
+
+        async def answer_lean(request: Request) -> Response:
+            await json_only(request)
+            strict = StrictRequest(request.scope, request.receive)
+            body = await strict.json() if await strict.body() else None
+            try:
+                asked = schemas.ForecastRequest.model_validate(body)
+            except ValidationError as error:
+                found = error.errors(include_url=False, include_input=False, include_context=False)
+                wrong = [one | {"loc": ("body", *one["loc"])} for one in found[:MAX_ERRORS]]
+                raise RequestValidationError(wrong) from None
+            return await forecast_series(asked, await current(request))
+
+        return answer_lean
+
+
+lean = APIRouter(prefix="/v1", route_class=_LeanRoute)
+
+
+@lean.post(
     "/forecasts",
     response_model=schemas.Forecasts,
     responses=problems(400, 404, 413, 415, 422, 500, 503),
-    dependencies=[Depends(json_only)],
     tags=["forecasts"],
 )
 async def forecast_series(asked: schemas.ForecastRequest, snapshot: Current) -> Response:

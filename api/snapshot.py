@@ -18,6 +18,8 @@ from salescast.forecasts import SERIES
 from salescast.model import label
 from salescast.schema import Tables
 
+_ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
 
 @dataclass(frozen=True)
 class Forecast:
@@ -137,7 +139,7 @@ def _forecast(key: Key, receipt_id: str, days: list[dict[str, Any]]) -> Forecast
 
 def encode(value: Any) -> bytes:
     """Return plain values as JSON, each float in the shortest form that reads back."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _provenance(made: pd.DataFrame) -> dict[str, Any]:

@@ -1,0 +1,171 @@
+"""What the API answers, as dataclasses."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What an answer rests on; days are YYYY-MM-DD."""
+
+    model_version: str
+    data_version: str
+    origin: str
+    weather_issued_at: str | None
+    degraded: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Day:
+    """The predictive distribution of one day's demand, units."""
+
+    date: str
+    lead_time: int
+    mean: float
+    quantiles: Mapping[str, float]
+    stock_target: float
+    issued_at: str | None
+    degraded: tuple[str, ...]
+    because: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The forecast of one series."""
+
+    store_id: str
+    item_id: str
+    receipt_id: str | None
+    days: tuple[Day, ...]
+
+
+@dataclass(frozen=True)
+class Forecasts(Provenance):
+    """Forecasts in the order asked for."""
+
+    forecasts: tuple[Forecast, ...]
+    what_if: bool = False
+
+
+@dataclass(frozen=True)
+class Receipt(Provenance):
+    """A forecast as it was served."""
+
+    receipt_id: str
+    store_id: str
+    item_id: str
+    made_at: str
+    days: tuple[Day, ...]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to order of one series, beside what the old rule would; units and money."""
+
+    store_id: str
+    item_id: str
+    order: int
+    planner_order: int
+    on_hand: int
+    on_order: int
+    spend: float
+    expected_demand: float
+    expected_cost: float
+    planner_cost: float
+    fill_rate: float
+    due: bool
+    receipt_id: str
+
+
+@dataclass(frozen=True)
+class Orders(Provenance):
+    """The orders proposed last."""
+
+    currency: str
+    orders: tuple[Order, ...]
+
+
+@dataclass(frozen=True)
+class PastDay:
+    """What happened on one day."""
+
+    date: str
+    units: int
+    price: float
+    promo: bool
+    sold_out: bool | None
+    precip_mm: float | None
+    temp_c: float | None
+
+
+@dataclass(frozen=True)
+class History(Provenance):
+    """The past of one series, oldest first."""
+
+    store_id: str
+    item_id: str
+    days: tuple[PastDay, ...]
+
+
+@dataclass(frozen=True)
+class Recorded(Provenance):
+    """What became of outcomes."""
+
+    recorded: int
+    unchanged: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one series sold on one day."""
+
+    store_id: str
+    item_id: str
+    date: str
+    units: int
+    sold_out: bool | None = None
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """What is imagined: rain scaled, or certain (mm) by date; prices by date."""
+
+    rain_factor: float = 1.0
+    rain_mm: Mapping[str, float] = field(default_factory=dict)
+    price: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """How far a batch is: queued, running, done or failed."""
+
+    batch_id: str
+    status: str
+    detail: str | None
+    answers: tuple[Forecasts, ...]
+
+
+_PARTS: Mapping[tuple[type, str], type] = {
+    (Forecasts, "forecasts"): Forecast,
+    (Forecast, "days"): Day,
+    (Receipt, "days"): Day,
+    (Orders, "orders"): Order,
+    (History, "days"): PastDay,
+    (Batch, "answers"): Forecasts,
+}
+
+
+def read(kind: type[T], plain: Mapping[str, Any]) -> T:
+    """Return parsed JSON as a dataclass; names it does not know are left out."""
+    names = [one.name for one in fields(kind) if one.name in plain]  # type: ignore[arg-type]
+    return kind(**{name: _part(kind, name, plain[name]) for name in names})
+
+
+def _part(kind: type, name: str, value: Any) -> Any:
+    inner = _PARTS.get((kind, name))
+    if inner is not None:
+        return tuple(read(inner, one) for one in value or ())
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,222 @@
+"""The client over real sockets: against the API, and against servers that have a bad day."""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pandas as pd
+import pytest
+import uvicorn
+
+from api.main import create_app
+from salescast.client import AsyncClient, Client, Outcome, ProblemError, WhatIf
+from salescast.client.calls import MAX_WAIT
+from salescast.settings import read_settings
+from tests.conftest import ROOT
+from tests.unit.test_api_planning import NOW, make_orders
+from tests.unit.test_api_routes import Always
+from tests.unit.test_api_snapshot import make_forecasts, make_snapshot
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    """Return the address of the API in a thread, over a small snapshot and a real ledger."""
+    root = tmp_path_factory.mktemp("client")
+    app = create_app(read_settings(ROOT / "config.toml").model_copy(update={"root": root}))
+    app.state.serving.refresh = lambda: None
+    app.state.serving.current = Always(make_snapshot()).current
+    made, _ = make_forecasts()
+    app.state.ledger.record_forecasts(made.assign(made_at=pd.Timestamp(NOW)))
+    app.state.ledger.record_orders(make_orders())
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+def test_every_call_returns_what_the_service_said(url):
+    """Typed, with what it rests on."""
+    with Client(url) as client:
+        one = client.forecast("s1", "u1")
+        many = client.forecasts([("s2", "u2"), ("s1", "u1")], horizon=2, quantiles=[0.5])
+        history = client.history("s1", "u1", days=3)
+        orders = client.orders("s1")
+        receipt = client.receipt(one.receipt_id)
+        recorded = client.record([Outcome("s1", "u1", "2023-07-21", 5)])
+
+    assert [day.lead_time for day in one.days] == list(range(1, 15))
+    assert many.forecasts[1].days[0].quantiles == {"p50": one.days[0].quantiles["p50"]}
+    assert (many.model_version, many.degraded, many.what_if) == ("3", (), False)
+    assert len(history.days) == 3
+    assert [order.order for order in orders.orders] == [48]
+    assert [day.mean for day in receipt.days] == [day.mean for day in one.days]
+    assert (recorded.recorded, recorded.unchanged) == (1, 0)
+
+
+def test_a_what_if_comes_back_marked(url):
+    """And without a receipt."""
+    with Client(url) as client:
+        found = client.forecasts([("s1", "u1")], what_if=WhatIf(rain_mm={"2023-07-21": 9.0}))
+
+    assert (found.what_if, found.forecasts[0].receipt_id) == (True, None)
+
+
+def test_the_async_client_says_the_same(url):
+    """Call by call."""
+
+    async def go():
+        async with AsyncClient(url) as client:
+            one = await client.forecast("s1", "u1")
+            return one, (
+                await client.model(),
+                await client.orders(),
+                await client.history("s1", "u1"),
+                await client.receipt(one.receipt_id),
+            )
+
+    one, rest = asyncio.run(go())
+    with Client(url) as client:
+        same = (client.model(), client.orders(), client.history("s1", "u1"))
+        assert (one, rest[:3]) == (client.forecast("s1", "u1"), same)
+        assert rest[3] == client.receipt(one.receipt_id)
+
+
+def test_a_batch_is_begun_and_fetched(url):
+    """Its answers are those of single requests."""
+    with Client(url) as client:
+        batch = client.start_batch([{"series": [("s1", "u1")]}, {"series": [("s2", "u2")]}])
+        while batch.status in ("queued", "running"):
+            batch = client.batch(batch.batch_id)
+        single = client.forecasts([("s2", "u2")])
+
+    assert (batch.status, batch.answers[1]) == ("done", single)
+
+
+def test_a_problem_is_an_error_with_its_words(url):
+    """Status, title, detail and the id to ask for."""
+    with Client(url) as client, pytest.raises(ProblemError, match="404 Unknown series") as caught:
+        client.forecast("nowhere", "u1")
+
+    assert caught.value.problem["type"] == "/docs#unknown-series"
+    assert caught.value.request_id
+
+
+@contextmanager
+def moody(*answers):
+    """Serve the answers in turn: (status, headers), or None to hang up; count the requests."""
+    left, seen = list(answers), []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            seen.append(self.headers.get("Idempotency-Key"))
+            answer = left.pop(0)
+            if answer is None:
+                self.close_connection = True
+                return
+            status, headers = answer
+            plain = {"batch_id": "b", "status": "queued", "detail": None, "answers": None}
+            body = json.dumps(plain).encode()
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", seen
+        server.shutdown()
+
+
+BUSY, FINE = (429, {"Retry-After": "7"}), (202, {})
+
+
+def test_retries_wait_as_long_as_the_service_asks():
+    """Seven seconds, then a doubling pause of our own; the same request under the same key."""
+    slept = []
+    with (
+        moody(BUSY, (503, {}), None, FINE) as (url, seen),
+        Client(url, sleep=slept.append) as client,
+    ):
+        assert client.start_batch([{"series": [("s1", "u1")]}]).status == "queued"
+
+    assert slept == [7.0, 0.4, 0.8]
+    assert len(set(seen)) == 1
+
+
+def test_the_async_client_retries_too():
+    """By the same rule."""
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    async def go(url):
+        async with AsyncClient(url, sleep=sleep) as client:
+            return await client.start_batch([{"series": [("s1", "u1")]}])
+
+    with moody(BUSY, None, FINE) as (url, _):
+        assert asyncio.run(go(url)).status == "queued"
+    assert slept == [7.0, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("answers", "tries"),
+    [([BUSY] * 3, 3), ([(429, {"Retry-After": str(int(MAX_WAIT) + 1)})], 1), ([(422, {})], 1)],
+    ids=["no more tries", "too long a wait", "will not help"],
+)
+def test_what_retrying_does_not_mend_is_said(answers, tries):
+    """The last answer is the error."""
+    with (
+        moody(*answers) as (url, seen),
+        Client(url, retries=2, sleep=lambda _: None) as client,
+        pytest.raises(ProblemError) as caught,
+    ):
+        client.start_batch([])
+
+    assert (caught.value.status, len(seen)) == (answers[-1][0], tries)
+
+
+def test_a_service_that_is_not_there_is_a_connection_error():
+    """After all tries."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with (
+        Client(f"http://127.0.0.1:{port}", sleep=lambda _: None) as client,
+        pytest.raises(httpx.ConnectError),
+    ):
+        client.model()
+
+
+def test_retry_after_may_be_a_date():
+    """As HTTP has it; one that is past is no wait, and nonsense is a second."""
+    from salescast.client.calls import _seconds
+
+    assert _seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
+    assert _seconds("soon") == 1.0
+
+
+def test_importing_the_client_imports_nothing_of_the_product():
+    """A notebook elsewhere needs httpx alone."""
+    code = "import sys, salescast.client; print(*(n for n in sys.modules), sep='\\n')"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True)
+    ours = {n for n in loaded.split() if n.startswith("salescast")}
+
+    assert not {"pandas", "numpy", "pydantic"} & set(loaded.split())
+    assert {n.split(".")[1] for n in ours if "." in n} == {"client"}
