@@ -91,7 +91,8 @@ def started(server: Server, settings: Settings, log: Path) -> Iterator[int]:
     variables = {
         CONFIG_VARIABLE: str(settings.root / "config.toml"),
         "MLFLOW_TRACKING_URI": settings.mlflow_uri,
-        "BENCH_ANSWER": str(log.with_name("answer.json")),
+        "BENCH_ANSWER": str(log.with_name("constant.json")),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     with log.open("w") as said:
         process = subprocess.Popen(  # noqa: S603 - ours
@@ -144,7 +145,7 @@ def turns(settings: Settings, rounds: int = ROUNDS, seconds: float = SECONDS) ->
             log = WORKSPACE / "build" / f"{len(ports)}.log"
             ports[name] = stack.enter_context(started(server, settings, log)), server
             if name == OURS:
-                _keep_answer(ports[name][0], server, log.with_name("answer.json"))
+                _keep_answer(ports[name][0], server, log.with_name("constant.json"))
         for turn in range(rounds + 1):
             for name, (port, server) in ports.items():
                 one = measured(port, server, seconds)
