@@ -13,7 +13,7 @@ from godatamarkets.demand import Counts
 from godatamarkets.faults import Fault, parse
 from godatamarkets.stock import Stock
 from godatamarkets.tables import PLAN_AHEAD, Rows, Sky, date_of, items_table, stores_table
-from godatamarkets.tills import labelled, spoil
+from godatamarkets.tills import TILLS, labelled, spoil
 
 FIRST_STRETCH = 1484  # days simulated at once: the embedded ones, a year, and the plan ahead
 
@@ -78,7 +78,7 @@ class Retailer:
         if b < a:
             raise ValueError(f"last day {last} lies before the first, {first}")
         if orders is not None:
-            self._stock.override(b, self._checked(orders))
+            self.place(b, orders)
         self._stock.run(b + 1)
         return {
             "stores": _known(self._stores, a, b),
@@ -89,6 +89,15 @@ class Retailer:
             "weather_forecast": self._sky.issued(a, b),
             "stock": self._rows.stock(a, b, self._stock),
         }
+
+    def place(self, day: Any, orders: pd.DataFrame) -> None:
+        """Order at the close of `day` what `orders` says; see `deliver`."""
+        number = day if isinstance(day, int) else self.reach(day)
+        self._stock.override(number, self._checked(orders))
+
+    def mend(self) -> None:
+        """Repair the tills: from now on every row, of past days too, is delivered as it was."""
+        self.faults = tuple(f for f in self.faults if f.name not in TILLS)
 
     def _sales(self, a: int, b: int) -> pd.DataFrame:
         delay = sum(f.values["delay"] for f in self.faults if f.name == "late_sales")

@@ -100,3 +100,5 @@ _SPOILERS = {
     "timezone_shift": _day_early,
     "late_sales": _late,
 }
+TILLS = frozenset({*_SPOILERS, "weekday_label_shift"})
+"""The faults of tills and exports: a person can mend them. The others are the world's."""

@@ -211,6 +211,42 @@ def monitor(engine: EngineOption = Engine.inline, as_json: JsonOption = False) -
 
 
 @app.command()
+def replay(
+    days: Annotated[int, typer.Option(min=1, help="How many days.")] = 365,
+    scenario: Annotated[
+        list[str],
+        typer.Option(help="What goes wrong: calm, year, a fault or fault@date:key=value."),
+    ] = ["calm"],  # noqa: B006 - Typer reads it, nobody changes it
+    start: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="DATE")
+    ] = None,
+    size: Annotated[str, typer.Option(help="small: 18 series; demo: 144.")] = "small",
+    name: Annotated[str, typer.Option(help="The folder below build/replay.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Replay days of operation with the simulated retailer, in a workspace of its own."""
+    from flows.engine import inline
+    from flows.replay import replay as run_days
+    from salescast import store
+    from salescast.stages.accounts import account
+    from salescast.stages.replay import make_plan, open_world
+
+    settings = read_settings()
+    plan = make_plan(settings, (name, size), _day(start), days, scenario)
+    world = open_world(settings, plan)
+    inner = inline(world.settings)
+    log.setLevel(logging.WARNING)  # a line a stage is too much for hundreds of days
+    with (
+        store.rehearsing(),
+        typer.progressbar(length=days + 1, label=plan.name, file=sys.stderr) as bar,
+    ):
+        bar.update(len(world.journal))
+        run_days(inner, world, lambda _: bar.update(1))
+        result = account(world)
+    _print(result, as_json=as_json)
+
+
+@app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Default: serving.host.")] = None,
     port: Annotated[int | None, typer.Option(help="Default: serving.port.")] = None,

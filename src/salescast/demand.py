@@ -180,6 +180,37 @@ def estimate(happened: pd.DataFrame, response: Response | None = None) -> pd.Dat
     `response`: fitted to these days or more; default: to these.
     """
     response = fit(happened) if response is None else response
+    mean, k, _ = _given_weather(happened, response)
+    sold = happened["units"].to_numpy(float)
+    beyond = uncensored(sold, mean, k)
+    return happened.assign(demand=np.where(happened["sold_out"], beyond, sold))
+
+
+def news(happened: pd.DataFrame, response: Response, shift: float) -> pd.DataFrame:
+    """Return per day sold what it says for demand × (1 + shift), given the weather that came.
+
+    Columns `expected` (units), `variance`, and `news`: log P(sold | shifted) − log P(sold), where
+    a day sold out says only that demand was at least so much. On average below 0 without a shift.
+    """
+    mean, k, recent = _given_weather(happened, response)
+    mean = mean * recent
+    moved = mean * (1.0 + shift)
+    sold = happened["units"].to_numpy(float)
+    told = sold * np.log1p(shift) + (k + sold) * np.log((k + mean) / (k + moved))
+    least = np.log(_reaches(sold, moved, k)) - np.log(_reaches(sold, mean, k))
+    said = np.where(happened["sold_out"].to_numpy(bool), least, told)
+    return happened.assign(expected=mean, variance=mean + mean**2 / k, news=said)
+
+
+def _reaches(sold: Floats, mean: Floats, k: Floats) -> Floats:
+    """Return P(D ≥ sold) for a negative binomial D, never 0."""
+    from scipy.special import betainc
+
+    tail: Floats = betainc(np.maximum(sold, 1.0), k, mean / (mean + k))
+    return np.where(sold < 1, 1.0, np.maximum(tail, 1e-300))
+
+
+def _given_weather(happened: pd.DataFrame, response: Response) -> tuple[Floats, Floats, Floats]:
     store, item = (
         _code(known, happened[name])
         for known, name in ((response.store_ids, "store_id"), (response.item_ids, "item_id"))
@@ -188,9 +219,7 @@ def estimate(happened: pd.DataFrame, response: Response | None = None) -> pd.Dat
     slopes = response.chain + response.stores[store] + response.items[item]
     logs = (x * slopes).sum(axis=1) + response.series[store, item]
     mean = np.exp(np.clip(logs, -MAX_LOG, MAX_LOG))
-    sold = happened["units"].to_numpy(float)
-    beyond = uncensored(sold, mean, response.dispersion[item])
-    return happened.assign(demand=np.where(happened["sold_out"], beyond, sold))
+    return mean, response.dispersion[item], response.recent[store, item]
 
 
 def uncensored(sold: Floats, mean: Floats, k: Floats) -> Floats:

@@ -1,6 +1,6 @@
 """Forecasts against what came true, and inputs against the same season of earlier years."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -82,37 +82,3 @@ def _shares(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[
     counts = np.bincount(bins.astype(int), minlength=len(edges) + 2) + 0.5  # none is empty
     shares: NDArray[np.float64] = counts / counts.sum()
     return shares
-
-
-def alarms(
-    live: Mapping[str, Any],
-    drifts: Mapping[str, float],
-    usual: Mapping[str, float],
-    limits: tuple[float, float],
-) -> list[dict[str, Any]]:
-    """Return what needs a look: name, severity (page or ticket), subject and evidence.
-
-    `usual`: see `usual_drift`; `limits` = (least index that is drift, largest |bias|).
-    """
-    threshold, max_bias = limits
-    found = [
-        {
-            "name": "input_drift",
-            "severity": "ticket",
-            "subject": column,
-            "evidence": {"psi": value, "usual": usual.get(column, threshold)},
-        }
-        for column, value in drifts.items()
-        if value > max(threshold, usual.get(column, threshold))
-    ]
-    error = live["overall"].get("bias")
-    if error is not None and abs(error) > max_bias:
-        found.append(
-            {
-                "name": "forecast_bias",
-                "severity": "page",
-                "subject": "all series",
-                "evidence": {"bias": error, "bound": max_bias},
-            }
-        )
-    return found

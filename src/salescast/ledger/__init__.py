@@ -100,6 +100,7 @@ class Ledger:
         until: datetime | None = None,
         origin: datetime | None = None,
         model_version: str | None = None,
+        lead_time: int | None = None,
     ) -> pd.DataFrame:
         """Return the forecasts for dates from `since` to `until`, both included.
 
@@ -111,6 +112,8 @@ class Ledger:
             wanted = wanted.where(at.origin == _moment(origin))
         if model_version is not None:
             wanted = wanted.where(at.model_version == model_version)
+        if lead_time is not None:
+            wanted = wanted.where(at.lead_time == lead_time)
         return self._read_forecasts(wanted)
 
     def receipt(self, receipt_id: str) -> pd.DataFrame:
@@ -179,6 +182,14 @@ class Ledger:
         columns = [ranked.c[column.name] for column in at]
         last = sa.select(*columns).where(ranked.c.age == 1)
         return self._read(last.order_by(*(ranked.c[column.name] for column in key)))
+
+    def newest_outcome(self) -> datetime | None:
+        """Return the latest `recorded_at` of all outcomes; None where there are none."""
+        with self._transaction() as connection:
+            found: datetime | None = connection.execute(
+                sa.select(sa.func.max(OUTCOMES.c.recorded_at))
+            ).scalar()
+            return found
 
     def record_decision(self, **decision: Unpack[Decided]) -> int:
         """Write a decision and return its id."""

@@ -1,6 +1,6 @@
 """From rows to a verdict: measure, judge, decide."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,24 @@ Frames = dict[str, pd.DataFrame]
 _SHOWN = 3  # bad rows named in the evidence
 
 
-def check_delivery(delivery: Tables, stored: Tables, until: pd.Timestamp) -> Verdict:
+Judge = Callable[[Mapping[str, pd.DataFrame], tuple[Rule, ...]], dict[str, bool]]
+
+
+def check_delivery(
+    delivery: Tables, stored: Tables, until: pd.Timestamp, judge: Judge = suites.judge
+) -> Verdict:
     """Judge the delivered rows by the contract and by what is stored.
 
     `until` is the moment of delivery: nothing may be known at it or later. Rows that are stored
     already, value for value, are left out. A rejected delivery is quarantined whole.
+    `judge`: Great Expectations, or `judge_plainly`, which comes to the same.
     """
     conformed, broken = _conform(delivery)
     fresh = {name: unknown_rows(name, rows, stored.get(name)) for name, rows in conformed.items()}
     scope = Scope(fresh, stored, pd.Timestamp(until))
     frames = measure(scope)
     rules = _rules_of(frames)
-    checks = [*broken, *_checks(frames, rules, suites.judge(frames, rules))]
+    checks = [*broken, *_checks(frames, rules, judge(frames, rules))]
     raw = {name: rows for name, rows in delivery.items() if name not in conformed}
     return _verdict(scope, checks, (frames, raw), None)
 
@@ -111,6 +117,14 @@ def _check(rule: Rule, frame: pd.DataFrame, passed: bool) -> Check:  # noqa: FBT
         return Check(rule.name, rule.table, rule.severity, True, 0, "")
     bad = frame[outside(rule, frame)]
     return Check(rule.name, rule.table, rule.severity, False, len(bad), _evidence(rule, bad))
+
+
+def judge_plainly(frames: Mapping[str, pd.DataFrame], rules: tuple[Rule, ...]) -> dict[str, bool]:
+    """Return for each rule's name whether its frame meets it, without Great Expectations.
+
+    For a replay, which judges a delivery a day: its 0.3 s each would be most of a year's minutes.
+    """
+    return {rule.name: not outside(rule, frames[rule.frame]).any() for rule in rules}
 
 
 def outside(rule: Rule, frame: pd.DataFrame) -> pd.Series:

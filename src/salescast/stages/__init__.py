@@ -12,9 +12,10 @@ from salescast.errors import ConfigError
 from salescast.settings import Settings
 from salescast.stages.data import ingest, validate, version
 from salescast.stages.learn import backtest, features, train
-from salescast.stages.operate import answer, forecast, monitor, order
+from salescast.stages.operate import answer, forecast, order
 from salescast.stages.promotion import promote
 from salescast.stages.release import gate, register
+from salescast.stages.watch import monitor
 
 Result = dict[str, Any]
 

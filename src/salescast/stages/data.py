@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pandas as pd
 
 from salescast import quality, store
 from salescast.errors import ConfigError, DataQualityError, StoreUnavailableError
-from salescast.feeds import open_feed
+from salescast.feeds import Feed, open_feed
 from salescast.schema import Tables, close_of, last_day, last_known
 from salescast.settings import Settings, read_settings
 from salescast.stages.files import write_json
@@ -18,17 +19,31 @@ from salescast.stages.files import write_json
 FILES_VARIABLE = "SALESCAST_FEED__FILES__FOLDER"
 
 
-def ingest(settings: Settings, until: date | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Supply:
+    """Who delivers to `ingest` instead of the configured feed, and how it is judged."""
+
+    feed: Feed
+    judge: quality.Judge
+
+
+def ingest(
+    settings: Settings, until: date | None = None, supply: Supply | None = None
+) -> dict[str, Any]:
     """Fetch what became known since the last time, check it, and append what is accepted.
 
-    `until`: the last day to deliver; default: today, or the next simulated day.
+    `until`: the last day to deliver; default: today, or the next simulated day. `supply`: a
+    replay's own.
     Raises DataQualityError when the delivery is rejected: it is quarantined, nothing is written.
     """
     stored = store.read_all(settings.data)
     day = until or _next_day(settings, stored)
     moment = close_of(day)
-    delivery = open_feed(settings.feed, settings.root)(_known_since(stored), moment)
-    verdict = quality.check_delivery(delivery, stored, moment)
+    feed = supply.feed if supply else open_feed(settings.feed, settings.root)
+    judge = supply.judge if supply else quality.judge
+    verdict = quality.check_delivery(feed(_known_since(stored), moment), stored, moment, judge)
+    delivered = verdict.as_dict() | {"until": f"{day:%Y-%m-%d}"}
+    write_json(settings.build / "delivery.json", delivered)
     quarantine = settings.build / "quarantine"
     quality.write_quarantine(verdict, quarantine)
     if verdict.status == "rejected":

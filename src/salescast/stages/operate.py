@@ -15,13 +15,12 @@ import httpx
 import numpy as np
 import pandas as pd
 
-from salescast import backtest, monitoring, report, schema, store
 from salescast import features as feature
+from salescast import store
 from salescast.bundle import Bundle, Releases, issue_all
-from salescast.demand import estimate
 from salescast.errors import StoreUnavailableError, UnknownReceiptError
 from salescast.ledger import Ledger
-from salescast.orders import Limit, due, unit_costs
+from salescast.orders import Limit, due
 from salescast.paths import Dependence
 from salescast.replenishment import SERIES, beside, decide, position, sold
 from salescast.schema import last_day
@@ -162,56 +161,6 @@ def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
                 return
         time.sleep(0.1)
     raise StoreUnavailableError(f"the API was not ready after {START_SECONDS} s")
-
-
-def monitor(settings: Settings) -> dict[str, Any]:
-    """Join served forecasts with outcomes, look for drift, raise alarms and write the report."""
-    tables = store.read_all(settings.data)
-    today = last_day(tables)
-    costs = unit_costs(schema.latest("items", tables["items"]))
-    since = today - pd.Timedelta(days=settings.monitoring.live_days - 1)
-    with Ledger(settings.ledger_url) as ledger:
-        ledger.record_outcomes(tables["sales"][tables["sales"]["date"] >= since])
-        served = ledger.forecasts(since=since, until=today)
-        came = ledger.outcomes(since=since, until=today)
-        scored = backtest.outcomes(served.assign(model="live"), _wanted(tables, came), costs)
-        live = monitoring.live_scorecard(served, scored, settings.forecast.quantiles)
-        drifts, usual = _drift(settings, today)
-        limits = settings.monitoring.drift_threshold, settings.gate.max_bias
-        alarms = monitoring.alarms(live, drifts, usual, limits)
-        ledger.record_alarms([alarm | {"origin": today} for alarm in alarms])
-    summary = {
-        "origin": f"{today:%Y-%m-%d}",
-        "live": live,
-        "drift": drifts,
-        "drift_threshold": settings.monitoring.drift_threshold,
-        "alarms": alarms,
-    }
-    write_json(settings.build / "monitoring.json", summary)
-    page = report.write_monitoring(summary, scored, settings.build / "report.html")
-    wape = f"WAPE {live['overall']['wape']:.3f}" if live["overall"] else "nothing matured yet"
-    return summary | {
-        "report": str(page),
-        "says": f"{live['forecasts']:,} forecasts, {live['matured']:.0%} matured, {wape}, "
-        f"{len(alarms)} alarms",
-    }
-
-
-def _wanted(tables: schema.Tables, came: pd.DataFrame) -> pd.DataFrame:
-    """Return the ledger's outcomes with the demand behind them, estimated where sold out."""
-    known = estimate(feature.past(tables, last_day(tables)))
-    key = ["store_id", "item_id", "date"]
-    return came.drop(columns="sold_out").merge(known[[*key, "demand", "sold_out", "wet"]], on=key)
-
-
-def _drift(settings: Settings, today: pd.Timestamp) -> tuple[dict[str, float], dict[str, float]]:
-    rows = read_frame(settings.build / "features.parquet", "features")
-    recent = rows[rows["origin"] > today - pd.Timedelta(days=settings.monitoring.live_days)]
-    columns = [*feature.HISTORY, *feature.PRICE, *feature.WEATHER]
-    known = [name for name in columns if rows[name].notna().any()]
-    reference = monitoring.same_season(rows, today)
-    usual = monitoring.usual_drift(reference, known)
-    return monitoring.drift(reference, recent, known), usual
 
 
 def read_receipt(settings: Settings, receipt_id: str) -> dict[str, Any]:

@@ -1,0 +1,187 @@
+"""What came true: live scores, tests that may be looked at daily, alarms, and why to train."""
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from salescast import alarms, backtest, demand, monitoring, report, schema, store
+from salescast import features as feature
+from salescast.bundle import Releases
+from salescast.errors import NoChampionError
+from salescast.ledger import Ledger
+from salescast.model import Integrated, Model, label
+from salescast.orders import unit_costs
+from salescast.schema import last_day
+from salescast.settings import Settings
+from salescast.stages.files import read_frame, write_json
+
+DAY = pd.Timedelta(days=1)
+WATCHED_DAYS = 84  # the tests look back so far; what they have not found by then is no news
+HELD_DAYS = 7  # after data in doubt nothing is learned for a week
+OVERLAP_DAYS = 7  # sales recorded so long before the newest are offered to the ledger again
+
+
+def monitor(settings: Settings, today: date | None = None, brief: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - an option of a stage
+    """Join served forecasts with outcomes, test them, raise alarms and write the report.
+
+    `today`: default: the last day stored; later than that the data are stale. `brief`: tests and
+    alarms alone, without live scores, drift and page. `training` says why to train today, or None.
+    """
+    tables = store.read_all(settings.data)
+    known = last_day(tables)
+    now = known if today is None else pd.Timestamp(today)
+    model, version = _champion(settings)
+    limits = _limits(settings)
+    with Ledger(settings.ledger_url) as ledger:
+        take_in(ledger, tables, known)
+        raised = [*_of_data(settings, tables, known, now)]
+        summary: dict[str, Any] = {"origin": f"{known:%Y-%m-%d}", "today": f"{now:%Y-%m-%d}"}
+        if model is not None:
+            raised += _of_champion(settings, ledger, tables, (model, version))
+        if not brief:
+            live, drifts, scored = _looked_at(settings, ledger, tables, model)
+            raised += alarms.drifted(*drifts, settings.monitoring.drift_threshold)
+            summary |= {"live": live, "drift": drifts[0]}
+        earlier = ledger.alarms()
+        new = alarms.quiet(raised, earlier, now, limits.cooldown_days)
+        ledger.record_alarms([each | {"origin": now} for each in new])
+        recent = earlier[(earlier["origin"] > now - HELD_DAYS * DAY) & (earlier["origin"] < now)]
+        why = alarms.training(raised, recent, _trained_days(ledger, now), limits)
+    summary |= {"alarms": new, "raised": raised, "training": why}
+    summary["drift_threshold"] = settings.monitoring.drift_threshold
+    if brief:
+        return summary | {"live": None, "says": f"{len(new)} new alarms, {len(raised)} in all"}
+    write_json(settings.build / "monitoring.json", summary)
+    page = report.write_monitoring(summary, scored, settings.build / "report.html")
+    return summary | {"report": str(page), "says": _says(summary)}
+
+
+def _says(summary: dict[str, Any]) -> str:
+    live = summary["live"]
+    wape = f"WAPE {live['overall']['wape']:.3f}" if live["overall"] else "nothing matured yet"
+    why = f", train: {summary['training']}" if summary["training"] else ""
+    return (
+        f"{live['forecasts']:,} forecasts, {live['matured']:.0%} matured, {wape}, "
+        f"{len(summary['alarms'])} alarms{why}"
+    )
+
+
+def _limits(settings: Settings) -> alarms.Limits:
+    keys = ("evidence", "shift", "tolerance", "cooldown_days", "retrain_days", "wait_days")
+    return alarms.Limits(**settings.monitoring.model_dump(include=set(keys)))
+
+
+def _champion(settings: Settings) -> tuple[Model | None, str]:
+    releases = Releases(settings.releases)
+    try:
+        champion = releases.read(releases.champion())
+    except NoChampionError:
+        return None, ""
+    return champion.model, champion.version
+
+
+def take_in(ledger: Ledger, tables: schema.Tables, known: pd.Timestamp) -> int:
+    """Write what was sold into the ledger, from before the newest it has; return how many rows."""
+    newest = ledger.newest_outcome()
+    sales = tables["sales"]
+    since = known - WATCHED_DAYS * DAY if newest is None else newest - OVERLAP_DAYS * DAY
+    return ledger.record_outcomes(sales[sales["recorded_at"] >= since])
+
+
+def _of_data(
+    settings: Settings, tables: schema.Tables, known: pd.Timestamp, now: pd.Timestamp
+) -> Iterator[alarms.Alarm]:
+    """Yield alarms about what was delivered today, or was not."""
+    path = settings.build / "delivery.json"
+    delivery = json.loads(path.read_text("utf-8")) if path.exists() else {"until": ""}
+    if delivery["until"] == f"{now:%Y-%m-%d}":
+        yield from alarms.of_delivery(delivery)
+    if now - known > DAY:
+        yield alarms.alarm("data_stale", "all tables", {"last_day": f"{known:%Y-%m-%d}"})
+    yield from alarms.newcomers(schema.latest("stores", tables["stores"]), now)
+
+
+def _of_champion(
+    settings: Settings, ledger: Ledger, tables: schema.Tables, champion: tuple[Model, str]
+) -> list[alarms.Alarm]:
+    """Return what the days since the champion was trained say about it."""
+    model, version = champion
+    known, limits = last_day(tables), _limits(settings)
+    since = max(pd.Timestamp(model.trained_until) + DAY, known - (WATCHED_DAYS - 1) * DAY)
+    if since > known:
+        return []
+    served = ledger.forecasts(since=since, until=known, model_version=version, lead_time=1)
+    wanted = _wanted(tables, model, since)
+    came = ledger.outcomes(since=since, until=known)
+    scored = _scored(tables, served, came, wanted)
+    levels = [label(q) for q in settings.forecast.quantiles]
+    found = alarms.of_forecasts(scored, levels, _usual_coverage(settings), limits)
+    if isinstance(model.parts, Integrated) and len(wanted):
+        shifts = (limits.shift, -limits.shift)
+        said = {shift: demand.news(wanted, model.parts.response, shift) for shift in shifts}
+        found = alarms.demand_shift(said, limits) + found
+    return found
+
+
+def _usual_coverage(settings: Settings) -> float:
+    """Return how much p10…p90 held a day ahead when the model was examined."""
+    path = settings.build / "scorecard.json"
+    if not path.exists():
+        return sum(settings.gate.coverage_80) / 2
+    card = json.loads(path.read_text("utf-8"))["models"][backtest.CHALLENGER]
+    return float(card["by_lead"]["1"]["coverage_80"])
+
+
+def _wanted(tables: schema.Tables, model: Model | None, since: pd.Timestamp) -> pd.DataFrame:
+    """Return what happened from `since` on, with the demand behind it by the model's response."""
+    sales = tables["sales"]
+    needed = sales[sales["date"] >= min(since, last_day(tables) - WATCHED_DAYS * DAY)]
+    none = {name: schema.empty(name) for name in ("plan", "weather_forecast")}
+    happened = feature.past({**tables, **none, "sales": needed}, last_day(tables))
+    response = model.parts.response if model and isinstance(model.parts, Integrated) else None
+    wanted = demand.estimate(happened, response)
+    return wanted[wanted["date"] >= since]
+
+
+def _scored(
+    tables: schema.Tables, served: pd.DataFrame, came: pd.DataFrame, wanted: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the served forecasts whose outcome the ledger has, with their costs."""
+    costs = unit_costs(schema.latest("items", tables["items"]))
+    key = ["store_id", "item_id", "date"]
+    truth = came[[*key, "units"]].merge(wanted[[*key, "demand", "sold_out", "wet"]], on=key)
+    scored = backtest.outcomes(served.assign(model="live"), truth, costs)
+    return scored.merge(truth[[*key, "units"]], on=key)
+
+
+def _looked_at(
+    settings: Settings, ledger: Ledger, tables: schema.Tables, model: Model | None
+) -> tuple[dict[str, Any], tuple[dict[str, float], dict[str, float]], pd.DataFrame]:
+    """Return the live scorecard, the drift of inputs (and the usual one), and the scored rows."""
+    known = last_day(tables)
+    since = known - (settings.monitoring.live_days - 1) * DAY
+    served = ledger.forecasts(since=since, until=known)
+    came = ledger.outcomes(since=since, until=known)
+    scored = _scored(tables, served, came, _wanted(tables, model, since))
+    live = monitoring.live_scorecard(served, scored, settings.forecast.quantiles)
+    return live, _drift(settings, known), scored
+
+
+def _drift(settings: Settings, today: pd.Timestamp) -> tuple[dict[str, float], dict[str, float]]:
+    rows = read_frame(settings.build / "features.parquet", "features")
+    recent = rows[rows["origin"] > today - settings.monitoring.live_days * DAY]
+    columns = [*feature.HISTORY, *feature.PRICE, *feature.WEATHER]
+    known = [name for name in columns if rows[name].notna().any()]
+    reference = monitoring.same_season(rows, today)
+    usual = monitoring.usual_drift(reference, known)
+    return monitoring.drift(reference, recent, known), usual
+
+
+def _trained_days(ledger: Ledger, now: pd.Timestamp) -> int | None:
+    """Return how many days ago a model was last judged; None where none ever was."""
+    decisions = ledger.decisions()
+    judged = decisions.loc[decisions["kind"] == "gate", "origin"]
+    return int((now - judged.max()).days) if len(judged) else None

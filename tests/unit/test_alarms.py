@@ -1,0 +1,139 @@
+"""Alarms have names, reasons and a page to read; one training follows, not two."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from salescast import alarms
+from salescast.alarms import Limits
+
+LIMITS = Limits(9.0, 0.3, 0.05, 14, 91, 14)
+TODAY = pd.Timestamp("2025-03-01")
+DAY = pd.Timedelta(days=1)
+RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook"
+
+
+def make_news(days=30, each=0.5):
+    """Return daily news of two places, `each` for the first and −0.5 for the second."""
+    dates = pd.date_range(TODAY - (days - 1) * DAY, TODAY)
+    parts = [
+        pd.DataFrame({"date": dates, "location_id": place, "item_id": "u1", "news": news})
+        for place, news in (("here", each), ("there", -0.5))
+    ]
+    return pd.concat(parts).assign(wet=0.0, expected=10.0, variance=30.0)
+
+
+def make_earlier(*names, ago=1):
+    """Return alarms that were raised `ago` days before today."""
+    rows = [{"name": name, "subject": "all series", "origin": TODAY - ago * DAY} for name in names]
+    return pd.DataFrame(rows, columns=["name", "subject", "origin"]).astype(
+        {"origin": "datetime64[us]"}
+    )
+
+
+def make_scored(units, days=40):
+    """Return forecasts of 0 … 8 with the median 4, and `units` sold on each of 10 series."""
+    dates = np.repeat(pd.date_range(TODAY - (days - 1) * DAY, TODAY), 10)
+    levels = {f"p{10 * i}": float(i - 1) for i in range(1, 10)}
+    return pd.DataFrame({"date": dates, **levels, "units": units, "sold_out": False})
+
+
+def test_every_alarm_has_a_page_in_the_runbook():
+    """Whoever is called at night finds a page of the alarm's name, and no page without alarm."""
+    assert {path.stem for path in RUNBOOK.glob("*.md")} == set(alarms.SEVERITY)
+
+
+def test_a_change_in_one_place_is_found_where_it_happens():
+    """The whole chain says nothing while one city loses its customers."""
+    (found,) = alarms.demand_shift({-0.3: make_news()}, LIMITS)
+    assert found["name"] == "demand_shift"
+    assert found["subject"] == "in here"
+    assert found["evidence"]["since"] == f"{TODAY - 29 * DAY:%Y-%m-%d}"
+
+
+def test_without_news_there_is_no_shift():
+    """Days that say nothing alarm nobody."""
+    assert alarms.demand_shift({-0.3: make_news(each=-0.1)}, LIMITS) == []
+
+
+def test_outcomes_on_one_side_of_the_forecasts_are_a_bias():
+    """Every outcome above the median, for forty days."""
+    rng = np.random.default_rng(1)
+    found = alarms.of_forecasts(make_scored(rng.integers(6, 9, 400)), LEVELS, 0.8, LIMITS)
+    assert [a["name"] for a in found if a["severity"] == "page"] == ["forecast_bias"]
+
+
+def test_outcomes_as_forecast_alarm_nobody():
+    """A year of outcomes drawn from the forecasts themselves."""
+    drawn = np.random.default_rng(2).integers(-1, 9, 3650)
+    assert alarms.of_forecasts(make_scored(drawn, 365), LEVELS, 0.9, LIMITS) == []
+
+
+LEVELS = [f"p{10 * i}" for i in range(1, 10)]
+
+
+def test_a_day_sold_out_speaks_only_of_what_was_above():
+    """Its rank is the middle of what is left, and it was held as likely as that says."""
+    scored = make_scored(4, days=1).assign(sold_out=True)
+    rank = alarms.ranks(scored, LEVELS)
+    assert rank == pytest.approx(np.full(10, 0.75))
+    assert alarms.held(scored, rank, 0.8) == pytest.approx(np.full(10, 0.8))
+
+
+def test_an_alarm_is_not_repeated_within_its_cooldown():
+    """The same name and subject wait a fortnight; another subject does not."""
+    raised = [alarms.alarm("demand_shift", s, {}) for s in ("all series", "in london")]
+    told = alarms.quiet(raised, make_earlier("demand_shift"), TODAY, 14)
+    assert [a["subject"] for a in told] == ["in london"]
+    assert len(alarms.quiet(raised, make_earlier("demand_shift", ago=15), TODAY, 14)) == 2
+
+
+def test_repeating_a_day_raises_the_same_alarms():
+    """A monitor that was killed after writing finds its own alarms and is not silenced."""
+    raised = [alarms.alarm("demand_shift", "all series", {})]
+    assert alarms.quiet(raised, make_earlier("demand_shift", ago=0), TODAY, 14) == raised
+
+
+def test_an_alarm_asks_for_training_once():
+    """Not again before the wait is over, though the alarm goes on."""
+    raised = [alarms.alarm("demand_shift", "all series", {})]
+    assert alarms.training(raised, make_earlier(), 20, LIMITS) == "demand_shift"
+    assert alarms.training(raised, make_earlier(), 13, LIMITS) is None
+
+
+def test_the_schedule_asks_for_training_when_no_alarm_does():
+    """A model is not older than a quarter."""
+    assert alarms.training([], make_earlier(), 90, LIMITS) is None
+    assert alarms.training([], make_earlier(), 91, LIMITS) == "schedule"
+
+
+@pytest.mark.parametrize("name", alarms.HOLDS)
+def test_nothing_is_learned_from_data_in_doubt(name):
+    """Neither on the day of a quarantine nor in the week after."""
+    raised = [alarms.alarm("demand_shift", "all series", {})]
+    doubt = [*raised, alarms.alarm(name, "sales", {})]
+    assert alarms.training(doubt, make_earlier(), 200, LIMITS) is None
+    assert alarms.training(raised, make_earlier(name), 200, LIMITS) is None
+
+
+def test_a_failed_check_becomes_the_alarm_of_its_kind():
+    """A refused delivery is a page, a stuck gauge a ticket."""
+    failed = [
+        {"name": "sales_rows_per_day", "table": "sales", "severity": "reject"},
+        {
+            "name": "weather_observed_gauge_not_stuck",
+            "table": "weather_observed",
+            "severity": "warn",
+        },
+    ]
+    told = {"failed": [f | {"bad_rows": 1, "evidence": "why"} for f in failed]}
+    found = [(a["name"], a["severity"]) for a in alarms.of_delivery(told)]
+    assert found == [("delivery_refused", "page"), ("gauge_suspect", "ticket")]
+
+
+def test_drift_within_what_earlier_years_did_is_no_ticket():
+    """What one earlier year was to another is usual; more than that is drift."""
+    assert alarms.drifted({"rain_mm": 0.4}, {"rain_mm": 0.5}, 0.25) == []
+    assert len(alarms.drifted({"rain_mm": 0.6}, {"rain_mm": 0.5}, 0.25)) == 1
