@@ -99,6 +99,12 @@ leak-demo: $(INSTALLED) ## Show what a backtest with observed weather claims, an
 soak-kills: $(INSTALLED) ## Kill each stage at each of its writes, then run it again
 	@SOAK_KILLS=0 $(BIN)/pytest -q tests/integration/test_kills.py
 
+soak-schemathesis: $(INSTALLED) ## Make up thousands of requests from our OpenAPI
+	@SOAK_SCHEMATHESIS=400 $(BIN)/pytest -q tests/integration/test_schemathesis.py
+
+soak-hostile: $(INSTALLED) ## Send what no friend sends, and watch memory and the others' patience
+	@$(BIN)/python -m bench.hostile
+
 train: $(INSTALLED) $(DATA) ## Learn from data/ and judge a challenger; fails where the gate refuses it
 	@$(BIN)/salescast train
 

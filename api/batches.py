@@ -126,11 +126,20 @@ async def kept(request: Request) -> Batches:
 Kept = Annotated[Batches, Depends(kept)]
 
 
+_LINK = {
+    "state": {
+        "operationId": "show_batch_v1_batches__batch_id__get",
+        "parameters": {"batch_id": "$response.body#/batch_id"},
+        "description": "How far it is.",
+    }
+}
+
+
 @v1.post(
     "/batches",
     status_code=202,
     response_model=records.Batch,
-    responses=problems(400, 404, 409, 413, 415, 422, 500, 503),
+    responses={202: {"links": _LINK}, **problems(400, 404, 409, 413, 415, 422, 500, 503)},
     dependencies=[Depends(json_only)],
 )
 async def start_batch(

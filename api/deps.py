@@ -12,6 +12,8 @@ from api.snapshot import Snapshot
 from salescast.errors import StoreUnavailableError
 from salescast.ledger import Ledger
 
+EXACT = 2**53  # below it each integer is a float of its own
+
 
 async def current(request: Request) -> Snapshot:
     """Return what is served now; one request sees one snapshot."""
@@ -52,7 +54,9 @@ class StrictRequest(Request):
         """Return the body; raise 400 where it is not JSON as RFC 8259 means it."""
         body = await self.body()
         try:
-            return json.loads(body, object_pairs_hook=_unique, parse_constant=_refuse)
+            return json.loads(
+                body, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_number
+            )
         except (ValueError, RecursionError):
             raise HTTPException(400) from None
 
@@ -75,6 +79,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("a name is repeated")
     return found
+
+
+def _number(text: str) -> float:
+    """Return a number; 7.0 is the integer 7, as JSON Schema has it."""
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) < EXACT else number
 
 
 def _refuse(_: str) -> NoReturn:

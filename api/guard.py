@@ -18,6 +18,7 @@ from api.metrics import Metrics
 from api.problems import STATUSES, problem
 
 MAX_BODY_BYTES = 512 * 1024  # a thousand series with the longest ids fit
+MAX_HEAD_BYTES = 16 * 1024
 MAX_DRAINED_BYTES = 16 * MAX_BODY_BYTES
 BODY_SECONDS = 10.0  # for the next part of a body
 SAFE_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
@@ -47,6 +48,8 @@ class Guard:
         answer = _Answer(send, given if SAFE_ID.fullmatch(given) else secrets.token_hex(16))
         started = time.perf_counter()
         try:
+            if _head_bytes(scope) > MAX_HEAD_BYTES:
+                raise Refused(431, {"Connection": "close"})
             answer.extra = self._access.admit(scope, headers, time.monotonic())
             await self._app(scope, _limited(receive, _declared(headers)), answer.send)
         except Refused as no:
@@ -80,6 +83,12 @@ class _Answer:
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
         await self._send(message)
+
+
+def _head_bytes(scope: Scope) -> int:
+    """Return the size of address and headers: the server's own limit misses what comes at once."""
+    address = len(scope["raw_path"] or b"") + len(scope["query_string"])
+    return address + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def _declared(headers: Headers) -> int:

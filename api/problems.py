@@ -110,6 +110,7 @@ STATUSES: dict[int, str] = {
     421: "The service is not called by this name; see serving.allowed_hosts.",
     422: "Some values are not what was expected; see errors.",
     429: "Too many requests; the header Retry-After says when to come back.",
+    431: "Address and headers are larger than 16 KiB.",
     500: "The cause is in the log of the service, under the X-Request-ID of this answer.",
 }
 

@@ -81,10 +81,16 @@ class WhatIf(BaseModel):
         1.0, ge=0, le=10, description="Scales the issued chance and amount of rain."
     )
     rain_mm: dict[DayName, Annotated[float, Field(ge=0, le=500)]] = Field(
-        default={}, max_length=MAX_HORIZON, description="Rain that is certain, by date, mm."
+        default={},
+        max_length=MAX_HORIZON,
+        description="Rain that is certain, by date, mm.",
+        json_schema_extra={"additionalProperties": False},
     )
     price: dict[DayName, Annotated[float, Field(ge=0.01, le=100_000)]] = Field(
-        default={}, max_length=MAX_HORIZON, description="Price of a unit, by date."
+        default={},
+        max_length=MAX_HORIZON,
+        description="Price of a unit, by date.",
+        json_schema_extra={"additionalProperties": False},
     )
 
 

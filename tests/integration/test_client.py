@@ -6,44 +6,22 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
-import pandas as pd
 import pytest
-import uvicorn
 
-from api.main import create_app
 from salescast.client import AsyncClient, Client, Outcome, ProblemError, WhatIf
 from salescast.client.calls import MAX_WAIT
-from salescast.settings import read_settings
-from tests.conftest import ROOT
-from tests.unit.test_api_planning import NOW, make_orders
-from tests.unit.test_api_routes import Always
-from tests.unit.test_api_snapshot import make_forecasts, make_snapshot
+from tests.serving import make_app, served
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
     """Return the address of the API in a thread, over a small snapshot and a real ledger."""
-    root = tmp_path_factory.mktemp("client")
-    app = create_app(read_settings(ROOT / "config.toml").model_copy(update={"root": root}))
-    app.state.serving.refresh = lambda: None
-    app.state.serving.current = Always(make_snapshot()).current
-    made, _ = make_forecasts()
-    app.state.ledger.record_forecasts(made.assign(made_at=pd.Timestamp(NOW)))
-    app.state.ledger.record_orders(make_orders())
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+    with served(make_app(tmp_path_factory.mktemp("client"))) as url:
+        yield url
 
 
 def test_every_call_returns_what_the_service_said(url):

@@ -106,6 +106,12 @@ def test_series_come_page_by_page(app):
     assert (found["total"], [one["item_id"] for one in found["series"]]) == (2, ["u2"])
 
 
+def test_an_integer_may_be_written_with_a_point(app):
+    """JSON has one kind of number."""
+    asked = json.dumps(ASK | {"horizon": 2.0})
+    assert len(post(app, asked).json()["forecasts"][0]["days"]) == 2
+
+
 def test_a_thousand_series_are_answered_at_once(app):
     """The largest request, trimmed, so that each is taken apart."""
     body = json.dumps({"series": ASK["series"] * 1000, "horizon": 1})
@@ -135,7 +141,7 @@ BODIES = {
     "horizon 0": (json.dumps(ASK | {"horizon": 0}), 422),
     "horizon 15": (json.dumps(ASK | {"horizon": 15}), 422),
     "horizon as text": (json.dumps(ASK | {"horizon": "7"}), 422),
-    "horizon as float": (json.dumps(ASK | {"horizon": 7.0}), 422),
+    "half a day": (json.dumps(ASK | {"horizon": 7.5}), 422),
     "quantile 1": (json.dumps(ASK | {"quantiles": [1]}), 422),
     "quantile not offered": (json.dumps(ASK | {"quantiles": [0.5, 0.123]}), 422),
     "no quantiles": (json.dumps(ASK | {"quantiles": []}), 422),
