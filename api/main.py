@@ -6,9 +6,11 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from fastapi import FastAPI, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.staticfiles import StaticFiles
 
 from api import batches, planning, problems, recording, reference
 from api.access import access
@@ -22,6 +24,13 @@ from api.serving import REFRESH_SECONDS, Serving
 from salescast.errors import SalescastError
 from salescast.ledger import Ledger
 from salescast.settings import Settings, read_settings
+
+PAGE = Path(__file__).parent / "page"
+PAGE_HEADERS = {  # the planner's page loads its own files and asks its own service, nothing else
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+}
 
 
 def create_app(
@@ -88,8 +97,10 @@ def _add_pages(app: FastAPI, address: str) -> None:
         return HTMLResponse(reference.render(app.openapi(), address), headers=reference.HEADERS)
 
     @app.get("/", include_in_schema=False)
-    async def home() -> RedirectResponse:
-        return RedirectResponse("/docs")
+    async def home() -> FileResponse:
+        return FileResponse(PAGE / "index.html", headers=PAGE_HEADERS)
+
+    app.mount("/page", StaticFiles(directory=PAGE))
 
 
 def _log_to_stderr() -> None:

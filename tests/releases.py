@@ -71,13 +71,15 @@ def make_files(kind: str = "weekday_mean", version: str = "1", **parts: bytes) -
     return files | {name: parts[name.partition(".")[0]] for name in files if name[:-5] in parts}
 
 
-def release(settings: Settings, kind: str = "weekday_mean", version: str = "1") -> Release:
+def release(
+    settings: Settings, kind: str = "weekday_mean", version: str = "1", **parts: bytes
+) -> Release:
     """Publish a release and let it serve, as a promotion does; return it."""
     releases = Releases(settings.releases)
     try:
         last = releases.champion().sequence
     except NoChampionError:
         last = 0
-    made = Release(last + 1, version, releases.publish(version, make_files(kind, version)))
+    made = Release(last + 1, version, releases.publish(version, make_files(kind, version, **parts)))
     releases.point(made)
     return made

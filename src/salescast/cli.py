@@ -259,7 +259,7 @@ def serve(
     settings = read_settings()
     os.environ[CONFIG_VARIABLE] = str(settings.root / "config.toml")
     listener = _listen(settings.serving.host, settings.serving.port if port is None else port)
-    log.info("serving on http://%s:%d/docs", *listener.getsockname()[:2])
+    log.info("serving on http://%s:%d", *listener.getsockname()[:2])
     config = uvicorn.Config(
         "api.main:create_app",
         factory=True,

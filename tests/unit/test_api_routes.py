@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass
 
 import httpx
@@ -278,6 +279,31 @@ def test_a_request_id_is_kept_where_it_is_harmless(app, sent, kept):
     assert (answer.headers["x-request-id"] == sent) == kept
 
 
-def test_the_front_door_leads_to_the_reference(app):
-    """Whoever opens the address in a browser finds out what it is."""
-    assert ask(app, "GET", "/").headers["location"] == "/docs"
+def test_the_front_door_is_the_planners_page(app):
+    """It may load its own files and nothing else; no script can be smuggled in as text."""
+    answer = ask(app, "GET", "/")
+
+    assert answer.headers["content-type"].startswith("text/html")
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "script-src 'self'", "trusted-types 'none'"} <= {*policy}
+    assert "unsafe" not in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["/page/", "/page/nothing.js", "/page/..%2fmain.py"])
+def test_beside_the_page_there_is_nothing(app, path):
+    """No listing, no other file: a problem, as everywhere."""
+    answer = ask(app, "GET", path)
+
+    assert answer.status_code == 404
+    check_problem(answer)
+
+
+def test_the_page_names_only_files_that_are_there(app):
+    """Each address in it is answered, those of the scripts' imports too."""
+    text = ask(app, "GET", "/").text
+    names = {*re.findall(r'(?:src|href)="(page/[^"]+)"', text)}
+    scripts = [ask(app, "GET", f"/{name}").text for name in names if name.endswith(".js")]
+    names |= {f"page/{found}" for one in scripts for found in re.findall(r'from "\./(.+?)"', one)}
+
+    assert {ask(app, "GET", f"/{name}").status_code for name in names} == {200}
+    assert len(names) >= 8

@@ -1,0 +1,276 @@
+// The page: what is chosen, what is asked of the service for it, and when it is asked again.
+
+import { Problem, ask, file, series, unlock } from "./api.js";
+import { draw, legend, timeline } from "./chart.js";
+import { at, el } from "./dom.js";
+import {
+  hash, showAhead, showBadges, showOrder, showOrders, showTables, showTrust, showWhy,
+} from "./panels.js";
+import { count, fine, fullDay, known, share, signed, units, utc } from "./words.js";
+import * as whatIf from "./whatif.js";
+
+const HISTORY_DAYS = 84;
+const DAY_MS = 86_400_000;
+const LOOK_AGAIN_MS = 5 * 60_000; // a page left open follows new data and models
+const NOTHING = ["There are no forecasts yet", "Come back after the next forecast."];
+const OFFLINE = "You are offline: the numbers are those read last.";
+const PHONE = 560; // px of drawing: on less, four weeks are enough
+const page = { all: [], chosen: null, shown: null, imagined: null, asking: null, waiting: 0 };
+
+async function start() {
+  await trying(async () => {
+    const [list, model, orders, card] = await Promise.all([
+      series(), ask("v1/model"), optional("v1/orders"), optional("v1/scorecard")]);
+    Object.assign(page, { all: list.series, model, orders, card, shown: null });
+    at("product").textContent = plain(model.name);
+    if (!page.all.length) throw new Problem(...NOTHING);
+    await route();
+  });
+}
+
+async function optional(path) {
+  try {
+    return await ask(path);
+  } catch (error) {
+    if (error.status === 401) throw error;
+    return null; // the rest of the page is worth showing without it
+  }
+}
+
+async function route() {
+  const [store, item] = location.hash.startsWith("#/")
+    ? location.hash.slice(2).split("/").map(decoded) : [];
+  const known = page.all.find((one) => one.store_id === store && one.item_id === item);
+  if (store && !known) throw unknown(store, item);
+  page.chosen = known ?? page.all[0];
+  fillChoices();
+  await show();
+}
+
+function unknown(store, item) {
+  fillChoices();
+  const title = `There is no forecast for ${item ?? "this item"} in ${store}`;
+  return new Problem(title, "Choose a store and an item above.", 404);
+}
+
+async function show() {
+  const { store_id: store, item_id: item } = page.chosen;
+  page.asking?.abort();
+  page.asking = new AbortController();
+  const here = `${encodeURIComponent(store)}/${encodeURIComponent(item)}`;
+  const [forecast, history] = await Promise.all([
+    ask(`v1/forecasts/${here}`, null, page.asking.signal),
+    ask(`v1/history/${here}?days=${HISTORY_DAYS}`, null, page.asking.signal)]);
+  const { days } = forecast.forecasts[0];
+  page.shown = { forecast, days, past: history.days, ahead: history.ahead };
+  page.imagined = null;
+  whatIf.begin(page.model.weather !== "none", page.chosen, page.shown);
+  render();
+}
+
+function render() {
+  const { chosen, model, orders, card, shown } = page;
+  const { store_id: store, item_id: item } = chosen;
+  const currency = orders?.currency;
+  const ofStore = orders?.orders.filter((one) => one.store_id === store) ?? null;
+  const order = ofStore?.find((one) => one.item_id === item) ?? null;
+  at("content").hidden = false;
+  at("title").replaceChildren(chosen.item_name, el("span", {}, ` in ${store}`));
+  document.title = `${chosen.item_name}, ${store}: what to order`;
+  showBadges(model, shown.forecast, [...shown.forecast.degraded, ...(orders?.degraded ?? [])]);
+  showOrder(order, currency);
+  showAhead(shown.days);
+  showWhy(shown.days, shown.ahead);
+  showTrust(card, store, currency);
+  at("store-title").textContent = `All orders of ${store}`;
+  const names = new Map(page.all.map((one) => [one.item_id, one.item_name]));
+  showOrders(ofStore, currency, item, names);
+  at("rests").textContent = `Forecast ${shown.forecast.forecasts[0].receipt_id}, made of data ` +
+    `${shown.forecast.data_version} by model version ${shown.forecast.model_version}.`;
+  picture();
+  say(`${chosen.item_name} in ${store}. ${at("order-say").textContent}`);
+}
+
+function picture() {
+  if (!page.shown) return;
+  const { days, past, ahead } = page.shown;
+  const since = utc(days[0].date) - 7 * DAY_MS * Number(at("weeks").value);
+  const recent = past.filter((one) => utc(one.date) >= since);
+  const line = timeline(recent, ahead, days, page.imagined);
+  const label = `Units of ${page.chosen.item_name} a day: sales since ${fullDay(line[0].date)}, ` +
+    `forecast until ${fullDay(line.at(-1).date)}. The table below has the same numbers.`;
+  const chart = draw(at("chart"), line, label);
+  at("legend").replaceChildren(...legend(Boolean(page.imagined)));
+  showTables(days, ahead, past, page.imagined, page.orders?.currency);
+  scrubber(line, chart);
+}
+
+function scrubber(line, chart) {
+  const slider = at("day");
+  const first = line.findIndex((one) => one.said);
+  const kept = line.findIndex((one) => one.date === page.read);
+  slider.max = line.length - 1;
+  slider.value = kept < 0 ? first : kept;
+  slider.style.marginInlineStart = `${Math.max(0, chart.inset[0] - 8)}px`;
+  slider.style.width = `calc(100% - ${chart.inset[0] + chart.inset[1] - 16}px)`;
+  const read = () => {
+    const one = line[slider.value];
+    page.read = one.date;
+    const [name, text] = [fullDay(one.date), reading(one)];
+    at("read").replaceChildren(el("b", {}, name), text);
+    slider.setAttribute("aria-valuetext", `${name}: ${text}`);
+    chart.mark(slider.value);
+  };
+  slider.oninput = read;
+  at("chart").onpointermove = at("chart").onpointerdown = (event) => {
+    slider.value = chart.place(event.clientX);
+    read();
+  };
+  read();
+}
+
+function reading(one) {
+  if (one.said) return forecastReading(one);
+  if (!one.sold) return "closed";
+  const { units: sold, sold_out: out, precip_mm: mm, promo } = one.sold;
+  return [`${count(sold, "unit")} sold${out ? " (sold out)" : ""}`, promo ? "promotion" : "",
+    known(mm) ? `${fine(mm)} mm of rain` : ""].filter(Boolean).join(" · ");
+}
+
+function forecastReading({ said, goes, imagined }) {
+  const { p05, p50, p95 } = said.quantiles;
+  const parts = [known(p05) && known(p95)
+    ? `middle ${units(p50)}, likely ${units(p05)} to ${units(p95)} units`
+    : `${units(said.mean)} units`];
+  if (known(goes.rain_probability))
+    parts.push(`rain ${share(goes.rain_probability)}, ${fine(goes.rain_mm)} mm`);
+  if (Math.round(said.because.weather)) parts.push(`weather ${signed(said.because.weather)}`);
+  if (imagined) parts.push(`what if: ${units(imagined.quantiles.p50)}`);
+  return parts.join(" · ");
+}
+
+function fillChoices() {
+  const stores = [...new Set(page.all.map((one) => one.store_id))];
+  const { store_id: store, item_id: item } = page.chosen ?? page.all[0];
+  const items = page.all.filter((one) => one.store_id === store);
+  options(at("store"), stores.map((id) => [id, id]), store);
+  const unique = new Set(items.map((one) => one.item_name)).size === items.length;
+  const name = (one) => (unique ? one.item_name : `${one.item_name} · ${one.item_id}`);
+  options(at("item"), items.map((one) => [one.item_id, name(one)]), item);
+  for (const id of ["store", "item", "before", "after"]) at(id).disabled = false;
+}
+
+function options(select, pairs, chosen) {
+  select.replaceChildren(...pairs.map(([value, text]) => el("option", { value }, text)));
+  select.value = chosen;
+}
+
+function go(store, item) {
+  const ofStore = page.all.filter((one) => one.store_id === store);
+  const found = ofStore.find((one) => one.item_id === item) ?? ofStore[0];
+  location.hash = hash(found.store_id, found.item_id);
+}
+
+function step(by) {
+  const ofStore = page.all.filter((one) => one.store_id === at("store").value);
+  const place = ofStore.findIndex((one) => one.item_id === at("item").value) + by;
+  go(at("store").value, ofStore.at(place % ofStore.length).item_id);
+}
+
+// Runs what may fail: says that it goes on, then what went wrong and how to go on.
+async function trying(action) {
+  clearTimeout(page.waiting);
+  at("main").setAttribute("aria-busy", "true");
+  try {
+    await action();
+    at("problem").hidden = at("unlock").hidden = true;
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    complain(error);
+  }
+  at("loading").hidden = true;
+  at("main").setAttribute("aria-busy", "false");
+}
+
+function complain(error) {
+  const problem = error instanceof Problem ? error
+    : new Problem("The page made a mistake", "If it stays, tell your administrator.");
+  if (problem !== error) console.error(error);
+  at("unlock").hidden = problem.status !== 401;
+  const retry = el("button", { type: "button" }, "Try again");
+  retry.onclick = start;
+  at("problem").replaceChildren(el("p", {}, el("b", {}, problem.message)),
+    ...(problem.detail ? [el("p", {}, problem.detail)] : []),
+    ...(problem.status === 401 || problem.status === 404 ? [] : [retry]));
+  at("problem").hidden = false;
+  if (problem.again) page.waiting = setTimeout(start, 1000 * problem.again);
+}
+
+async function lookAgain() {
+  if (document.hidden || !page.model) return;
+  const now = await ask("v1/model").catch(() => null);
+  const parts = ["model_version", "data_version", "origin"];
+  if (now && parts.some((name) => now[name] !== page.model[name])) await start();
+}
+
+async function download(store) {
+  await trying(async () => {
+    const path = `v1/orders?format=csv${store ? `&store=${encodeURIComponent(store)}` : ""}`;
+    const address = URL.createObjectURL(await file(path));
+    const name = `orders-${store || "all"}-${page.model.origin}.csv`;
+    el("a", { href: address, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  });
+}
+
+const say = (text) => { at("status").textContent = text; };
+const plain = (name) => (name[0].toUpperCase() + name.slice(1)).replaceAll(/[-_]/g, " ");
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+function connection() {
+  at("offline").hidden = navigator.onLine;
+  at("offline").textContent = navigator.onLine ? "" : OFFLINE;
+  if (navigator.onLine && !at("problem").hidden) start();
+}
+
+function listen() {
+  at("store").onchange = () => go(at("store").value, at("item").value);
+  at("item").onchange = () => go(at("store").value, at("item").value);
+  at("before").onclick = () => step(-1);
+  at("after").onclick = () => step(1);
+  at("choose").onsubmit = (event) => event.preventDefault();
+  at("csv").onclick = () => download(page.chosen.store_id);
+  at("csv-all").onclick = () => download("");
+  at("weeks").value = at("main").clientWidth < PHONE ? "4" : "8";
+  at("weeks").onchange = picture;
+  at("unlock").onsubmit = (event) => {
+    event.preventDefault();
+    unlock(at("key").value);
+    start();
+  };
+  whatIf.listen((imagined) => { page.imagined = imagined; picture(); });
+  addEventListener("hashchange", () => {
+    if (location.hash.startsWith("#/") || !location.hash) trying(route); // others are in the page
+  });
+  addEventListener("online", connection);
+  addEventListener("offline", connection);
+  addEventListener("visibilitychange", lookAgain);
+  setInterval(lookAgain, LOOK_AGAIN_MS);
+  let width = 0;
+  new ResizeObserver(([entry]) => {
+    if (entry.contentRect.width === width) return;
+    width = entry.contentRect.width;
+    picture();
+  }).observe(at("chart"));
+}
+
+listen();
+connection();
+await start();
