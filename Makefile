@@ -142,6 +142,9 @@ soak-bundles: $(INSTALLED) ## Corrupt a release ten thousand times, then try hos
 soak-promotions: $(INSTALLED) ## Let four processes change the champion, 1,000 attempts each
 	@SOAK_PROMOTIONS=1000 $(BIN)/pytest -q tests/integration/test_promotion.py -k racing
 
+soak-swaps: $(INSTALLED) ## Promote, roll back and restart under a hundred thousand requests
+	@SOAK_SWAPS=100000,100,20,20 $(BIN)/pytest -q -s tests/integration/test_swaps.py
+
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.lock anew
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
 		--python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet \

@@ -163,6 +163,7 @@ def load(settings: Settings, bundle: Bundle, data_version: str) -> Snapshot:
     rows = feature_rows(bundle, tables)
     made = issue_rows(bundle, rows, tables, data_version)
     about = {**bundle.about, "release": bundle.digest}
+    about["trained_until"] = bundle.model.trained_until
     detail = describe(bundle.model, rows, tables, bundle.contract, bundle.scorecard)
     snapshot = replace(answers.take(made, tables, bundle.contract, about), detail=detail)
     with Ledger(settings.ledger_url) as ledger:  # last: what cannot be answered is not recorded

@@ -145,7 +145,7 @@ def test_both_engines_learn_the_same_model(inline: Life, prefect: Life) -> None:
     files = [life.settings.build / "model.skops" for life in (inline, prefect)]
 
     assert files[0].read_bytes() == files[1].read_bytes()
-    assert set(read_model(files[0])) == {"model", "contract"}
+    assert set(read_model(files[0])) == {"model", "contract", "dependence"}
 
 
 def test_the_tutorial_does_what_it_says(

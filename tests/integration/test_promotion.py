@@ -73,9 +73,12 @@ PLACES = (
 )
 
 
+KINDS = {1: "weekday_mean", 2: "seasonal_naive", 3: "boosting", 4: "integrated"}
+
+
 def log_version(settings, number):
     """Register a version with all that a release needs, and a decision to promote it."""
-    files, folder = make_files("weekday_mean", str(number)), settings.build / "release"
+    files, folder = make_files(KINDS[number], str(number)), settings.build / "release"
     folder.mkdir(parents=True, exist_ok=True)
     drafted = ("climatology", "contract", "costs", "environment", "examples")
     for name in (*(f"{part}.json" for part in drafted), "fallback.skops"):
