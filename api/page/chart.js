@@ -71,11 +71,12 @@ function swatch(kind) {
 function scales(line, width) {
   const step = (width - SPACE.left - SPACE.right) / line.length;
   const counts = line.flatMap((one) => [one.sold?.units, ...high(one.said), ...high(one.imagined)]);
-  const top = ceiling(Math.max(LEAST_UNITS, ...counts.filter(known)));
+  const marks = ticks(Math.max(LEAST_UNITS, ...counts.filter(known)));
+  const top = marks.at(-1);
   const mm = line.flatMap((one) => [one.sold?.precip_mm, one.goes?.rain_mm, one.imagined?.rain_mm]);
-  const most = ceiling(Math.max(LEAST_MM, ...mm.filter(known)));
+  const most = ticks(Math.max(LEAST_MM, ...mm.filter(known))).at(-1);
   return {
-    step, top, most,
+    step, marks, most,
     x: (place) => SPACE.left + step * (place + 0.5),
     y: (value) => SPACE.top + (HEIGHT - SPACE.top) * (1 - value / top),
     mm: (value) => (RAIN.height * value) / most,
@@ -84,9 +85,11 @@ function scales(line, width) {
 
 const high = (said) => (said ? [said.quantiles.p95 ?? said.mean] : []);
 
-function ceiling(value) {
-  const size = 10 ** Math.floor(Math.log10(value));
-  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((part) => part * size).find((one) => one >= value);
+// Whole, round numbers on the scale, three to six of them.
+function ticks(value) {
+  const size = 10 ** Math.floor(Math.log10(value / 3));
+  const apart = [1, 2, 5, 10].map((part) => part * size).findLast((one) => 3 * one <= value);
+  return [...Array(Math.ceil(value / apart) + 1).keys()].map((place) => place * apart);
 }
 
 function weekends(line, scale) {
@@ -98,12 +101,11 @@ function weekends(line, scale) {
 }
 
 function grid(scale, width) {
-  const rules = [0, 0.25, 0.5, 0.75, 1].flatMap((part) => {
-    const y = scale.y(part * scale.top);
-    const name = Number.isInteger(part * scale.top) ? units : fine;
+  const rules = scale.marks.flatMap((mark) => {
+    const y = scale.y(mark);
     return [
       svg("line", { class: "grid", x1: SPACE.left, x2: width - SPACE.right, y1: y, y2: y }),
-      svg("text", { x: SPACE.left - 6, y: y + 4, "text-anchor": "end" }, name(part * scale.top)),
+      svg("text", { x: SPACE.left - 6, y: y + 4, "text-anchor": "end" }, units(mark)),
     ];
   });
   const ground = RAIN.top + RAIN.height;

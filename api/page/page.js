@@ -49,6 +49,9 @@ async function route() {
 
 function unknown(store, item) {
   fillChoices();
+  at("store").value = at("item").value = ""; // so that any choice is a change
+  for (const id of ["item", "before", "after"]) at(id).disabled = true;
+  at("content").hidden = true;
   const title = `There is no forecast for ${item ?? "this item"} in ${store}`;
   return new Problem(title, "Choose a store and an item above.", 404);
 }
@@ -208,9 +211,11 @@ function complain(error) {
 
 async function lookAgain() {
   if (document.hidden || !page.model) return;
-  const now = await ask("v1/model").catch(() => null);
+  const [now, orders] = await Promise.all(["v1/model", "v1/orders"].map((path) => ask(path)))
+    .catch(() => []);
   const parts = ["model_version", "data_version", "origin"];
-  if (now && parts.some((name) => now[name] !== page.model[name])) await start();
+  const moved = now && parts.some((name) => now[name] !== page.model[name]);
+  if (moved || (now && JSON.stringify(orders) !== JSON.stringify(page.orders))) await start();
 }
 
 async function download(store) {
@@ -257,7 +262,9 @@ function listen() {
   };
   whatIf.listen((imagined) => { page.imagined = imagined; picture(); });
   addEventListener("hashchange", () => {
-    if (location.hash.startsWith("#/") || !location.hash) trying(route); // others are in the page
+    if (!location.hash.startsWith("#/") && location.hash) return; // a place in the page
+    if (at("orders").contains(document.activeElement)) at("main").focus();
+    trying(route);
   });
   addEventListener("online", connection);
   addEventListener("offline", connection);

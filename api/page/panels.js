@@ -2,8 +2,8 @@
 
 import { at, el, head, row, svg } from "./dom.js";
 import {
-  DASH, count, day, degraded, fine, fullDay, known, money, reasons, roughly, share, signed, sum,
-  units,
+  DASH, count, day, degraded, fine, fullDay, known, money, reasons, roughly, share, signed,
+  signedFine, sum, units,
 } from "./words.js";
 
 const MAIN_REASONS = 6;
@@ -16,7 +16,7 @@ export function showBadges(model, said, missed) {
   const plain = [
     `Sales until ${fullDay(said.origin)}`,
     issued && `Weather forecast of ${day(issued)}`,
-    `Model version ${said.model_version}, learned until ${fullDay(model.trained_until)}`,
+    `Model ${said.model_version}, learned until ${fullDay(model.trained_until)}`,
   ];
   const warnings = [...new Set(missed)].map((name) => el("li", { class: "warn" }, degraded(name)));
   at("badges").replaceChildren(
@@ -80,13 +80,13 @@ export function showAhead(days) {
 /** Show what moves the days ahead most. */
 export function showWhy(days, ahead) {
   const found = reasons(days, ahead);
-  const usual = `Usual are ${fine(days[0].because.usual)} units a day. `;
+  const usual = `A usual day: ${fine(days[0].because.usual)} units. `;
   at("why-say").textContent = usual + (found.length
-    ? "These reasons move single days most:" : "No day differs from it by half a unit.");
+    ? "What moves single days most:" : "No day differs from it by half a unit.");
   const most = Math.max(1, ...found.map((one) => Math.abs(one.units)));
   at("why").replaceChildren(...found.slice(0, MAIN_REASONS).map((one) => el("li", {},
     lever(one.units / most), el("span", {}, one.why),
-    el("b", {}, `${signed(one.units)} units`))));
+    el("b", {}, `${signedFine(one.units)} units`))));
 }
 
 function lever(part) {

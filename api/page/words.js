@@ -31,10 +31,14 @@ export const fine = (value) => (known(value) ? minus(tenth.format(tidy(value, 1)
 export const share = (value) => (known(value) ? minus(percent.format(tidy(value, 2))) : DASH);
 export const signed = (value) =>
   Math.round(value) === 0 ? "±0" : (value > 0 ? "+" : "") + units(value);
-export const day = (date) => formats.day.format(utc(date));
-export const fullDay = (date) => formats.full.format(utc(date));
+/** Return the same with a tenth where it is small. */
+export const signedFine = (value) =>
+  Math.abs(value) < 9.5 ? (value > 0 ? "+" : "") + fine(value) : signed(value);
+// Browsers differ in the comma after the weekday; without it a line is calmer, too.
+export const day = (date) => formats.day.format(utc(date)).replace(",", "");
+export const fullDay = (date) => formats.full.format(utc(date)).replace(",", "");
 export const shortDay = (date) => formats.short.format(utc(date));
-export const longDay = (date) => formats.long.format(utc(date));
+export const longDay = (date) => formats.long.format(utc(date)).replace(",", "");
 export const utc = (date) => new Date(`${date.slice(0, 10)}T00:00:00Z`);
 export const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
 export const sum = (values) => values.reduce((total, value) => total + value, 0);

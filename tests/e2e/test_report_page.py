@@ -1,33 +1,15 @@
 """The pages in a real browser, light and dark, wide and narrow."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from salescast.report import write_monitoring, write_scorecard
 from tests.unit.test_report import make_alarm, make_card, make_scored, make_summary
 
-QUIET = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 INK = "getComputedStyle(document.querySelector('figure svg text')).fill"
 GROUND = "getComputedStyle(document.body).backgroundColor"
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    """Start the machine's own browser."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=[*QUIET])
-        yield started
-        started.close()
 
 
 @pytest.fixture
