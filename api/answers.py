@@ -64,7 +64,8 @@ def what_if(
     each = days_of(made, [label(level) for level in quantiles])
     whole = [each[at : at + len(leads)] for at in range(0, len(each), len(leads))]
     found = [
-        {"store_id": key[0], "item_id": key[1], "receipt_id": None, "days": days[:horizon]}
+        dict(zip(SERIES, key, strict=True))
+        | {"receipt_id": None, "model_version": versions[0], "days": days[:horizon]}
         for key, days in zip(keys, whole, strict=True)
     ]
     missed = {name for days in whole for day in days[:horizon] for name in day["degraded"]}

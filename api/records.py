@@ -60,7 +60,15 @@ _AHEAD: dict[str, Any] = {
 _DAY = {name: value for name, value in DAY.items() if name != "because"}
 _OUTCOME = {"store_id": STORE, "item_id": ITEM, "date": "2024-12-30", "units": 5, "sold_out": False}
 _FORECASTS = PROVENANCE | {
-    "forecasts": [{"store_id": STORE, "item_id": ITEM, "receipt_id": _RECEIPT, "days": [DAY]}]
+    "forecasts": [
+        {
+            "store_id": STORE,
+            "item_id": ITEM,
+            "receipt_id": _RECEIPT,
+            "model_version": "1",
+            "days": [DAY],
+        }
+    ]
 }
 
 

@@ -47,6 +47,7 @@ _SERIES = {
     "store_id": STORE,
     "item_id": ITEM,
     "receipt_id": "8f0a3be2c9d14e5f6a7b",
+    "model_version": "1",
     "days": [DAY],
 }
 
@@ -176,6 +177,9 @@ class SeriesForecast(BaseModel):
     receipt_id: str | None = Field(
         description="Under this id the ledger keeps the whole forecast, whatever part was asked; "
         "null: a what-if is not kept."
+    )
+    model_version: str = Field(
+        description="Who made it: the champion, or the version on trial that serves this store."
     )
     days: list[Day]
 

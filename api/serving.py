@@ -17,7 +17,18 @@ from api import snapshot as answers
 from api.detail import describe
 from api.snapshot import Snapshot
 from salescast import store
-from salescast.bundle import Bundle, Note, Release, Releases, feature_rows, issue_rows, open_bundle
+from salescast.bundle import (
+    Bundle,
+    Note,
+    Release,
+    Releases,
+    Trial,
+    beside,
+    feature_rows,
+    issue_rows,
+    open_bundle,
+    read_trial,
+)
 from salescast.errors import DataQualityError, SalescastError, StoreUnavailableError
 from salescast.ledger import Ledger
 from salescast.settings import Settings
@@ -38,7 +49,7 @@ class Serving:
         self._published = Releases(settings.releases)
         self._copies = Releases(settings.build / "serving")
         self._note = Note(settings.releases)
-        self._made: dict[tuple[str, str], Snapshot] = {}
+        self._made: dict[tuple[str, str, Trial | None], Snapshot] = {}
         self._data: tuple[Any, str] = (None, "")
         self._release: Release | None = None
         self._snapshot: Snapshot | None = None
@@ -94,7 +105,7 @@ class Serving:
 
     def _serve(self, release: Release, source: Releases) -> None:
         """Serve `release` from `source`; raise what is wrong with it, or with the data."""
-        key = release.digest, self._data_version()
+        key = release.digest, self._data_version(), self._trial(release, source)
         if key not in self._made:
             files = source.files(release)
             made = load(self._settings, open_bundle(files, release.digest), key[1])
@@ -107,6 +118,15 @@ class Serving:
             log.info("serving model version %s, data version %s", release.version, key[1])
             self._snapshot = snapshot
         self._release = release
+
+    def _trial(self, release: Release, source: Releases) -> Trial | None:
+        """Return what is on trial beside the champion; a copy is served alone."""
+        try:
+            trial = read_trial(self._settings.releases) if source is self._published else None
+        except DataQualityError as error:
+            log.debug("nothing is on trial: %s", error)
+            return None
+        return None if trial is None or trial.version == release.version else trial
 
     def _keep(self, release: Release) -> None:
         """Copy a release that could be loaded; without a copy the service works as well."""
@@ -165,7 +185,12 @@ def load(settings: Settings, bundle: Bundle, data_version: str) -> Snapshot:
     about = {**bundle.about, "release": bundle.digest}
     about["trained_until"] = bundle.model.trained_until
     detail = describe(bundle.model, rows, tables, bundle.contract, bundle.scorecard)
-    snapshot = replace(answers.take(made, tables, bundle.contract, about), detail=detail)
+    served, shadow = beside(settings.releases, bundle, made, tables, data_version)
+    snapshot = answers.take(served, tables, bundle.contract, about)
+    champion = {**snapshot.provenance, "model_version": bundle.version}
+    snapshot = replace(snapshot, provenance=champion, detail=detail)
     with Ledger(settings.ledger_url) as ledger:  # last: what cannot be answered is not recorded
-        ledger.record_forecasts(made.assign(made_at=datetime.now(UTC).replace(tzinfo=None)))
+        now = datetime.now(UTC).replace(tzinfo=None)
+        ledger.record_forecasts(served.assign(made_at=now))
+        ledger.record_forecasts(shadow.assign(made_at=now), shadow=True)
     return snapshot

@@ -92,13 +92,15 @@ def degrade(snapshot: Snapshot, by: str) -> Snapshot:
 
 def _encode(made: pd.DataFrame, labels: Sequence[str]) -> dict[Key, Forecast]:
     days = days_of(made, labels)
-    keys = zip(*(made[name].tolist() for name in (*SERIES, "receipt_id")), strict=True)
+    keys = zip(
+        *(made[name].tolist() for name in (*SERIES, "receipt_id", "model_version")), strict=True
+    )
     by_series: dict[Key, list[dict[str, Any]]] = {}
-    receipts: dict[Key, str] = {}
-    for (store_id, item_id, receipt_id), day in zip(keys, days, strict=True):
+    made_by: dict[Key, tuple[str, str]] = {}
+    for (store_id, item_id, *by), day in zip(keys, days, strict=True):
         by_series.setdefault((store_id, item_id), []).append(day)
-        receipts[store_id, item_id] = receipt_id
-    return {key: _forecast(key, receipts[key], of_one) for key, of_one in by_series.items()}
+        made_by[store_id, item_id] = by[0], by[1]
+    return {key: _forecast(key, made_by[key], of_one) for key, of_one in by_series.items()}
 
 
 def days_of(made: pd.DataFrame, labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -132,8 +134,9 @@ def _text(days: pd.Series) -> list[str | None]:
     return [None if pd.isna(day) else f"{day:%Y-%m-%d}" for day in days]
 
 
-def _forecast(key: Key, receipt_id: str, days: list[dict[str, Any]]) -> Forecast:
-    plain = dict(zip(SERIES, key, strict=True)) | {"receipt_id": receipt_id, "days": days}
+def _forecast(key: Key, by: tuple[str, str], days: list[dict[str, Any]]) -> Forecast:
+    about = {"receipt_id": by[0], "model_version": by[1]}
+    plain = dict(zip(SERIES, key, strict=True)) | about | {"days": days}
     return Forecast(encode(plain), tuple(tuple(day["degraded"]) for day in days))
 
 

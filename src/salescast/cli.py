@@ -199,6 +199,26 @@ def rollback(
 
 
 @app.command()
+def canary(
+    version: Annotated[int | None, typer.Argument(help="A registered version.")] = None,
+    share: Annotated[float, typer.Option(min=0, max=1, help="Of stores; 0: the shadow.")] = 0.0,
+    stop: Annotated[bool, typer.Option("--stop", help="End the trial.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Try a version beside the champion, end the trial, or judge it by what came true."""
+    from salescast.stages import trial
+
+    settings = read_settings()
+    if stop:
+        result = trial.stop(settings)
+    elif version is not None:
+        result = trial.start(settings, version, share)
+    else:
+        result = trial.canary(settings)
+    _print(result, as_json=as_json)
+
+
+@app.command()
 def forecast(engine: EngineOption = Engine.inline, as_json: JsonOption = False) -> None:
     """Forecast every series with the champion and propose orders, into the ledger."""
     _print(_flow("forecast", engine, read_settings()), as_json=as_json)

@@ -150,6 +150,7 @@ class Gate(_Section):
     min_origins: int = Field(ge=1)
     max_bias: float = Field(gt=0)
     coverage_80: tuple[float, float]
+    trial_days: int = Field(ge=0)
     tolerance: float = Field(ge=0)
 
 

@@ -5,6 +5,7 @@ from salescast.bundle.forecast import feature_rows, issue_all, issue_rows
 from salescast.bundle.manifest import NAMES
 from salescast.bundle.presence import Note, present
 from salescast.bundle.releases import Release, Releases
+from salescast.bundle.trial import Trial, beside, open_rival, read_trial, write_trial
 
 __all__ = [
     "NAMES",
@@ -12,12 +13,17 @@ __all__ = [
     "Note",
     "Release",
     "Releases",
+    "Trial",
+    "beside",
     "encode",
     "example_of",
     "feature_rows",
     "issue_all",
     "issue_rows",
     "open_bundle",
+    "open_rival",
     "present",
     "read_bundle",
+    "read_trial",
+    "write_trial",
 ]

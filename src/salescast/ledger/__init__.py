@@ -25,6 +25,7 @@ from salescast.ledger.tables import (
     ORDERS,
     OUTCOMES,
     PROMOTIONS,
+    SHADOWS,
     name_of,
     open_engine,
     prepare,
@@ -82,17 +83,19 @@ class Ledger:
         """Close the connections; a later call opens them again."""
         self._engine.dispose()
 
-    def record_forecasts(self, frame: pd.DataFrame) -> int:
+    def record_forecasts(self, frame: pd.DataFrame, *, shadow: bool = False) -> int:
         """Write served forecasts, one row per receipt and date; return how many were new.
 
-        Columns: those of `forecasts.issue` and made_at; others are left out.
+        Columns: those of `forecasts.issue` and made_at; others are left out. `shadow`: they were
+        made beside the served ones and answered nobody.
         Raises DataQualityError where a column is missing or a number is not finite.
         """
         labels = [name for name in frame if QUANTILE.fullmatch(str(name))]
         packed = frame.assign(quantiles=frame[labels].astype("float64").to_dict("records"))
-        rows = checked(FORECASTS, packed)
+        table = SHADOWS if shadow else FORECASTS
+        rows = checked(table, packed)
         refuse(rows, ~np.isfinite(rows[[*labels, "mean", "stock_target"]]), "finite")
-        return self._insert(FORECASTS, as_rows(FORECASTS, rows))
+        return self._insert(table, as_rows(table, rows))
 
     def forecasts(
         self,
@@ -101,12 +104,16 @@ class Ledger:
         origin: datetime | None = None,
         model_version: str | None = None,
         lead_time: int | None = None,
+        *,
+        shadow: bool = False,
     ) -> pd.DataFrame:
         """Return the forecasts for dates from `since` to `until`, both included.
 
-        One column per quantile (p05 …), NaN where a forecast has none of that level.
+        One column per quantile (p05 …), NaN where a forecast has none of that level. `shadow`:
+        those that answered nobody instead.
         """
-        at, wanted = FORECASTS.c, sa.select(FORECASTS)
+        table = SHADOWS if shadow else FORECASTS
+        at, wanted = table.c, sa.select(table)
         wanted = _between(wanted, at.date, since, until)
         if origin is not None:
             wanted = wanted.where(at.origin == _moment(origin))
@@ -123,7 +130,7 @@ class Ledger:
         )
 
     def _read_forecasts(self, wanted: sa.Select[Any]) -> pd.DataFrame:
-        at = FORECASTS.c
+        at = wanted.selected_columns
         order = (at.origin, at.store_id, at.item_id, at.date, at.made_at, at.receipt_id)
         frame = self._read(wanted.order_by(*order))
         levels = pd.DataFrame(list(frame["quantiles"]), index=frame.index, dtype="float64")

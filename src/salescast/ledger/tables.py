@@ -46,6 +46,7 @@ FORECASTS = sa.Table(
     sa.Column("degraded", sa.JSON, nullable=False),
     sa.Column("made_at", sa.DateTime, nullable=False),
 )
+SHADOWS = FORECASTS.to_metadata(METADATA, name="shadow_forecasts")  # recorded, never answered
 ORDERS = sa.Table(
     "orders",
     METADATA,

@@ -15,6 +15,7 @@ from salescast.stages.learn import backtest, features, train
 from salescast.stages.operate import answer, forecast, order
 from salescast.stages.promotion import promote
 from salescast.stages.release import gate, register
+from salescast.stages.trial import canary
 from salescast.stages.watch import monitor
 
 Result = dict[str, Any]
@@ -38,6 +39,7 @@ STAGES: Mapping[str, Callable[..., Result]] = {
     "order": order,
     "answer": answer,
     "monitor": monitor,
+    "canary": canary,
 }
 
 

@@ -15,15 +15,15 @@ import httpx
 import numpy as np
 import pandas as pd
 
-from salescast import features as feature
 from salescast import store
-from salescast.bundle import Bundle, Releases, issue_all
+from salescast.bundle import Bundle, Releases, feature_rows, issue_all, open_rival
+from salescast.bundle import beside as aside
 from salescast.errors import StoreUnavailableError, UnknownReceiptError
 from salescast.ledger import Ledger
-from salescast.orders import Limit, due
+from salescast.orders import Cycle, Limit, Values, due, propose
 from salescast.paths import Dependence
-from salescast.replenishment import SERIES, beside, decide, position, sold
-from salescast.schema import last_day
+from salescast.replenishment import SERIES, beside, draw, position, sold
+from salescast.schema import Tables, last_day
 from salescast.settings import CONFIG_VARIABLE, Costs, Settings
 from salescast.stages.files import read_frame, write_frame, write_json
 from salescast.stages.learn import cycle_of
@@ -37,9 +37,12 @@ def forecast(settings: Settings) -> dict[str, Any]:
     origin, horizon = last_day(tables), champion.contract["horizon"]
     versions = (champion.version, store.data_version(settings.data))
     made = issue_all(champion, tables, versions[1])
-    write_frame(settings.build / "forecasts.parquet", made)
+    made, shadow = aside(settings.releases, champion, made, tables, versions[1])
+    now = datetime.now(UTC).replace(tzinfo=None)
     with Ledger(settings.ledger_url) as ledger:
-        ledger.record_forecasts(made.assign(made_at=datetime.now(UTC).replace(tzinfo=None)))
+        ledger.record_forecasts(made.assign(made_at=now))
+        ledger.record_forecasts(shadow.assign(made_at=now), shadow=True)
+    write_frame(settings.build / "forecasts.parquet", made)
     series = made["receipt_id"].nunique()
     degraded = int(made["degraded"].map(bool).sum())
     return {
@@ -63,15 +66,16 @@ def order(settings: Settings) -> dict[str, Any]:
     """Propose what to order at the last origin, beside what the old rule would, into the ledger."""
     made = read_frame(settings.build / "forecasts.parquet", "forecast")
     champion, tables = _champion(settings), store.read_all(settings.data)
-    contract = champion.contract
     origin = made["origin"].iloc[0]
-    rows = feature.build(tables, [origin], contract["horizon"], contract["weather"])
     about = ["receipt_id", "origin", "model_version", "data_version"]
     receipts = made.drop_duplicates(SERIES)[[*SERIES, *about]]
     stock = position(tables, origin, receipts)
     cycle, costs = cycle_of(settings), settings.costs
-    told = Dependence(**champion.dependence)
-    proposal, drawn = decide(champion.model, told, rows, stock, (cycle, _limit(costs, stock)))
+    drawn = _drawn(champion, tables, stock, cycle)
+    theirs = receipts["model_version"].to_numpy() != champion.version
+    if theirs.any() and (rival := open_rival(settings.releases, champion)):
+        drawn[theirs] = _drawn(rival[1], tables, stock[theirs], cycle)
+    proposal = propose(drawn, stock, cycle, _limit(costs, stock))
     planned = beside(drawn, stock, sold(tables, origin, stock), cycle)
     known = stock[["on_hand", "on_order", "counted", "unit_cost"]]
     orders = pd.concat([proposal.orders, planned, known], axis=1).merge(receipts, on=SERIES)
@@ -82,6 +86,12 @@ def order(settings: Settings) -> dict[str, Any]:
     result = _ordered(orders, proposal.shadow_price, settings)
     write_json(settings.build / "orders.json", result)
     return result
+
+
+def _drawn(bundle: Bundle, tables: Tables, stock: pd.DataFrame, cycle: Cycle) -> Values:
+    """Return a release's sample paths in the order of `stock`."""
+    told = Dependence(**bundle.dependence)
+    return draw(bundle.model, told, feature_rows(bundle, tables), stock, cycle)
 
 
 def _limit(costs: Costs, stock: pd.DataFrame) -> Limit | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from salescast.bundle import Release, Releases
+from salescast.bundle import Release, Releases, Trial, write_trial
 from salescast.errors import (
     DataQualityError,
     NoChampionError,
@@ -43,16 +43,17 @@ def promote(
     Raises GateRefused where the gate said no, PromotionConflict where the champion is no longer
     the one it was compared with, ProbeFailed after a rollback.
     """
-    decision = _decision(settings, version)
+    decision = decision_of(settings, version)
     raise_refusal(decision)
     number = str(decision["version"])
     with Ledger(settings.ledger_url) as ledger:
         serves = _last(ledger)
         if serves is None or serves["model_version"] != number or not _intact(settings, serves):
             _check_rival(decision, serves)
-            digest = _publish(settings, decision)
+            digest = publish(settings, decision)
             reason = approve or "the gate accepted it"
             serves = _record(ledger, "promote", serves, (number, digest), reason, approve)
+        _shadow_before(settings, ledger, serves)  # before it serves: services then look once
         settle(settings, ledger)
         said = _probed(settings, ledger, serves, url)
     return {"version": int(number), "says": f"version {number} is the champion; {said}"}
@@ -100,7 +101,8 @@ def _settle_registry(settings: Settings, ledger: Ledger) -> None:
         settled, last = last["sequence"], _last(ledger)
 
 
-def _decision(settings: Settings, version: int | None) -> dict[str, Any]:
+def decision_of(settings: Settings, version: int | None) -> dict[str, Any]:
+    """Return the gate's decision on a version, or on the one judged last."""
     path = settings.build / "decision.json"
     if version is not None:
         path = open_registry(settings).artifact(_registered(settings, version), "decision.json")
@@ -115,7 +117,7 @@ def _registered(settings: Settings, version: int) -> Version:
     return made
 
 
-def _publish(settings: Settings, decision: dict[str, Any]) -> str:
+def publish(settings: Settings, decision: dict[str, Any]) -> str:
     """Put the release where services find it, and beside its run; return its digest."""
     registry, made = open_registry(settings), _registered(settings, decision["version"])
     files = assemble(settings, registry, made, decision)
@@ -163,6 +165,15 @@ def _check_rival(decision: dict[str, Any], serves: dict[str, Any] | None) -> Non
         )
 
 
+def _shadow_before(settings: Settings, ledger: Ledger, serves: dict[str, Any]) -> None:
+    """Let the champion before forecast in the shadow: life shows whether it was the better one."""
+    before = [
+        r for r in _rows(ledger.promotions()) if r["model_version"] == serves["replaced_version"]
+    ]
+    trial = Trial(before[-1]["model_version"], before[-1]["digest"], 0.0) if before else None
+    write_trial(settings.releases, trial if settings.gate.trial_days else None)
+
+
 def _record(
     ledger: Ledger,
     kind: str,
@@ -206,6 +217,7 @@ def _restore(settings: Settings, ledger: Ledger, to: int | None, reason: str) ->
     Releases(settings.releases).read(_release(earlier[-1]))  # raises where it is damaged
     made = wanted or "", earlier[-1]["digest"]
     line = rows[-1]
+    write_trial(settings.releases, None)
     if line["model_version"] != wanted:
         line = _record(ledger, "rollback", line, made, reason)
     _settle_releases(settings, ledger)
