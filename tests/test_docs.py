@@ -36,7 +36,7 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
         r"""<(?:script|img|iframe)[^>]*\ssrc="(?:https?:)?//|<link[^>]*href="(?:https?:)?//"""
     )
     pages = {path.name: path.read_text("utf-8") for path in site.rglob("*.html")}
-    assert len(pages) > 20
+    assert "index.html" in pages
     assert [name for name, text in pages.items() if loads.search(text)] == []
 
 

@@ -40,6 +40,7 @@ class Product(_Section):
     model: str
 
 
+# simulated: from here
 class GodatamarketsFeed(_Section):
     """The simulated retailer."""
 
@@ -49,6 +50,7 @@ class GodatamarketsFeed(_Section):
     faults: tuple[str, ...] = ()
 
 
+# simulated: to here
 class FilesFeed(_Section):
     """CSV or Parquet in the contract's columns."""
 
@@ -76,7 +78,7 @@ class Feed(_Section):
 
     kind: Literal["godatamarkets", "files", "sql"]
     weather: Literal["", "open_meteo"] = ""
-    godatamarkets: GodatamarketsFeed = GodatamarketsFeed()
+    godatamarkets: GodatamarketsFeed = GodatamarketsFeed()  # simulated
     files: FilesFeed = FilesFeed()
     sql: SqlFeed = SqlFeed()
     open_meteo: OpenMeteoFeed

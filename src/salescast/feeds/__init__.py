@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from salescast import settings
-from salescast.errors import ConfigError
+from salescast.errors import ConfigError  # simulated
 from salescast.schema import TABLES, conform
 
 Feed = Callable[[pd.Timestamp | None, pd.Timestamp], dict[str, pd.DataFrame]]
@@ -24,6 +24,7 @@ def open_feed(section: settings.Feed, root: Path) -> Feed:
 
     Raises ConfigError where the choice lacks something or contradicts itself.
     """
+    # simulated: from here
     if section.kind == "godatamarkets":
         if section.weather:
             raise ConfigError(
@@ -34,6 +35,7 @@ def open_feed(section: settings.Feed, root: Path) -> Feed:
 
         simulated = section.godatamarkets
         return godatamarkets.feed(simulated.size, simulated.seed, simulated.faults)
+    # simulated: to here
     if section.weather:
         return _with_open_meteo(section, root)
     return _own_tables(section, root, tuple(TABLES))

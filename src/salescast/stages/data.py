@@ -3,7 +3,7 @@
 import os
 import subprocess
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,11 @@ def ingest(
     Raises DataQualityError when the delivery is rejected: it is quarantined, nothing is written.
     """
     stored = store.read_all(settings.data)
-    day = until or _next_day(settings, stored)
+    day = until or datetime.now(UTC).date()
+    # simulated: from here
+    if until is None and settings.feed.kind == "godatamarkets":
+        day = _next_simulated_day(settings, stored)
+    # simulated: to here
     moment = close_of(day)
     feed = supply.feed if supply else open_feed(settings.feed, settings.root)
     judge = supply.judge if supply else quality.judge
@@ -69,15 +73,13 @@ def _known_since(stored: Tables) -> pd.Timestamp | None:
     return min(known) if known else None
 
 
-def _next_day(settings: Settings, stored: Tables) -> date:
-    if settings.feed.kind != "godatamarkets":
-        return datetime.now(UTC).date()
-    if stored["sales"].empty:
-        return settings.feed.godatamarkets.embedded_until
-    day: date = (last_day(stored) + pd.Timedelta(days=1)).date()
-    return day
+# simulated: from here
+def _next_simulated_day(settings: Settings, stored: Tables) -> date:
+    start = settings.feed.godatamarkets.embedded_until
+    return start if stored["sales"].empty else last_day(stored).date() + timedelta(days=1)
 
 
+# simulated: to here
 def rehearsal(settings: Settings) -> tuple[date, date]:
     """Return the days a life cycle runs from and to, one horizon apart.
 
@@ -85,11 +87,13 @@ def rehearsal(settings: Settings) -> tuple[date, date]:
     from what is stored; any other feed ends with its newest day.
     """
     horizon = pd.Timedelta(days=settings.forecast.horizon)
+    # simulated: from here
     if settings.feed.kind == "godatamarkets":
         stored = store.read_all(settings.data)
         start = settings.feed.godatamarkets.embedded_until
         start = start if stored["sales"].empty else last_day(stored).date()
         return start, (pd.Timestamp(start) + horizon).date()
+    # simulated: to here
     now = close_of(datetime.now(UTC).date())
     end: date = last_day(open_feed(settings.feed, settings.root)(None, now)).date()
     return end - horizon.to_pytimedelta(), end

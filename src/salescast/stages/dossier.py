@@ -77,8 +77,10 @@ def data_card(settings: Settings, tables: Tables, version: Version) -> list[Sect
         ),
         f"{quality['rows_checked']:,} rows were checked: {quality['status'].replace('_', ' ')}.",
     ]
+    # simulated: from here
     if settings.feed.kind == "godatamarkets":
         words.append("Simulated: no row is about a person or a real shop, and no dollar is real.")
+    # simulated: to here
     stored = Listing("Rows stored", [EXTENT, *_extents(tables)])
     sources = Section("Data sources", "Where the rows come from.", words, [stored])
     return [sources, _schemas(tables)]

@@ -1,0 +1,188 @@
+"""A second product from this one: ice cream, driven by heat, its data as CSV.
+
+The sample forks, changes what an ice-cream team would and builds its features. `make soak-fork`
+also installs the fork, runs its checks, its tests and its whole life cycle.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scripts import fork
+from tests.builders import make_tables
+
+EDITABLE = {  # what a fork is expected to change; see docs/how-to/fork.md
+    *("config.toml", "src/salescast/schema.py", "src/salescast/features.py"),
+    *("src/salescast/model.py", "src/salescast/orders.py", "src/salescast/gate.py"),
+}
+MOST_FILES, MOST_LINES = 6, 60
+CHANGES = {
+    "config.toml": {
+        'currency = "USD"': 'currency = "EUR"',
+        'kind = "integrated"': 'kind = "boosting"  ',
+        "cutoffs = 26": "cutoffs = 6",
+        "min_origins = 8": "min_origins = 4",
+    },
+    "src/salescast/features.py": {
+        '    "temp_anomaly",\n': '    "temp_anomaly",\n    "heat",\n',
+        '        "storm": outlook': (
+            '        "heat": np.maximum(outlook.temp_anomaly + normal.temp_c - 15.0, 0.0)[place],\n'
+            '        "storm": outlook'
+        ),
+    },
+}
+
+pytestmark = pytest.mark.xdist_group("fork")
+
+
+def _git(folder: Path, *words: str) -> str:
+    return fork.git(folder, "-c", "user.name=us", "-c", "user.email=us@example.org", *words)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Fork HEAD to a product called icecream."""
+    folder = tmp_path_factory.mktemp("fork") / "icecream"
+    with pytest.MonkeyPatch.context() as patch:
+        for who in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{who}_NAME", "us")
+            patch.setenv(f"GIT_{who}_EMAIL", "us@example.org")
+        fork.new("icecream", folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def second(made: Path) -> Path:
+    """Make it an ice-cream product: a temperature driver, its own data as CSV."""
+    for name, changes in CHANGES.items():
+        text = (made / name).read_text("utf-8")
+        for old, new in changes.items():
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        (made / name).write_text(text, "utf-8")
+    (made / "inbox").mkdir()
+    for table, rows in hot_days().items():
+        rows.to_csv(made / "inbox" / f"{table}.csv", index=False)
+    return made
+
+
+def hot_days(count: int = 600) -> dict[str, pd.DataFrame]:
+    """Return tables in which ice cream sells by the degree above fifteen."""
+    tables = make_tables(count)
+    rng = np.random.default_rng(5)
+    for name in ("weather_observed", "weather_forecast"):
+        day = tables[name]["date"].dt.dayofyear.to_numpy()
+        season = 14 - 9 * np.cos(2 * np.pi * day / 365.25)
+        tables[name]["temp_c"] = (season + rng.normal(0, 2, len(day))).round(1)
+    came = tables["weather_observed"].set_index(["location_id", "date"])["temp_c"]
+    places = tables["sales"]["store_id"].str.replace("s", "p")
+    temp = came.loc[list(zip(places, tables["sales"]["date"], strict=True))].to_numpy()
+    tables["sales"]["units"] = rng.poisson(3 * np.exp(0.12 * np.maximum(temp - 15, 0)))
+    return tables
+
+
+def _run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    path = os.pathsep.join([str(folder / "src"), str(folder)])
+    environment = os.environ | {"PYTHONPATH": path, "SALESCAST_CONFIG": str(folder / "config.toml")}
+    return subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+
+def test_a_fork_has_its_own_name_and_history(made: Path) -> None:
+    """One commit, which the branch `upstream` keeps, and a README that asks what to decide."""
+    assert _git(made, "rev-list", "--count", "HEAD") == "1"
+    assert _git(made, "rev-parse", "upstream") == _git(made, "rev-parse", "main")
+    assert json.loads((made / fork.RECORD).read_text())["name"] == "icecream"
+    assert (made / "README.md").read_text().count("- [ ]") >= 6
+
+
+def test_nothing_of_the_simulated_retailer_is_left(made: Path) -> None:
+    """But for the licence, and the script that removes it."""
+    listed = _git(made, "grep", "-il", "godatamarkets").splitlines()
+    assert set(listed) <= {"LICENSE", "scripts/fork.py"}
+
+
+def test_a_fork_is_clean_from_its_first_commit(made: Path) -> None:
+    """Lint, formatting and the agreement of the repository with itself hold at once."""
+    for words in (["ruff", "check"], ["ruff", "format", "--check"]):
+        done = _run(made, "-m", *words, "--no-cache")
+        assert done.returncode == 0, done.stdout
+    tests = ("tests/test_repo.py", "-k", "not light", "-p", "no:cacheprovider")
+    done = _run(made, "-m", "pytest", "-q", *tests)
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_a_second_product_changes_a_few_lines_of_what_is_the_forks(second: Path) -> None:
+    """Another driver, other data: at most six files and sixty lines, none of the machinery."""
+    stat = [line.split("\t") for line in _git(second, "diff", "--numstat").splitlines()]
+    lines = sum(int(added) + int(removed) for added, removed, _ in stat)
+    told = f"{len(stat)} files, {lines} lines changed: {', '.join(name for *_, name in stat)}\n"
+    sys.stdout.write(told)  # a bar of the project: `make soak-fork` shows it
+    assert {name for *_, name in stat} <= EDITABLE
+    assert len(stat) <= MOST_FILES
+    assert lines <= MOST_LINES
+
+
+def test_the_second_products_driver_reaches_its_features(second: Path) -> None:
+    """The fork's own code reads the CSV and builds the point-in-time table with heat in it."""
+    script = (
+        "import pandas as pd; from pathlib import Path; from salescast import features\n"
+        "from salescast.feeds import open_feed; from salescast.settings import read_settings\n"
+        "s = read_settings(); t = open_feed(s.feed, s.root)(None, pd.Timestamp('2100-01-01'))\n"
+        "r = features.build(t, [pd.Timestamp('2024-02-10'), pd.Timestamp('2024-07-01')])\n"
+        "print(*r.groupby('origin')['heat'].mean())"
+    )
+    done = _run(second, "-c", script)
+    assert done.returncode == 0, done.stderr
+    winter, summer = map(float, done.stdout.split())
+    assert winter < 1
+    assert summer > 4
+
+
+def test_what_is_new_upstream_is_merged_with_what_the_fork_changed(
+    second: Path, tmp_path: Path
+) -> None:
+    """A later commit arrives, with the fork's identity; the fork's own lines stay."""
+    upstream = tmp_path / "upstream"
+    fork.git(fork.ROOT, "clone", "--quiet", "--shared", str(fork.ROOT), str(upstream))
+    path = upstream / "src/salescast/errors.py"
+    path.write_text(path.read_text() + "\n# GoDataMarkets says hello\n")
+    _git(upstream, "commit", "--quiet", "--all", "--message", "Say hello")
+    _git(second, "add", "--all")
+    _git(second, "commit", "--quiet", "--message", "Sell ice cream")
+
+    done = _run(second, "-m", "scripts.fork", "update", str(upstream))
+
+    assert done.returncode == 0, done.stderr
+    assert "# Icecream says hello" in (second / "src/salescast/errors.py").read_text()
+    assert '"heat"' in (second / "src/salescast/features.py").read_text()
+    assert _git(second, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(("name", "reason"), [("Ice Cream", "NAME"), ("icecream", "DEST")])
+def test_a_fork_that_cannot_be_is_refused(name: str, reason: str, tmp_path: Path) -> None:
+    """A name that is none, or a folder that holds something: nothing is written."""
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(fork.ConfigError, match=reason):
+        fork.new(name, tmp_path)
+
+
+if os.environ.get("SOAK_FORK"):  # minutes: `make soak-fork`
+
+    def test_the_second_product_is_green_and_lives(second: Path) -> None:
+        """Installed on its own, it passes its checks, runs its life cycle, passes its tests."""
+        ours = re.compile("SALESCAST|PYTEST|SOAK|PYTHONPATH|VIRTUAL_ENV")
+        environment = {k: v for k, v in os.environ.items() if not ours.match(k)}
+        for word in os.environ["SOAK_FORK"].split(","):
+            done = subprocess.run(["make", word], cwd=second, env=environment, check=False)
+            assert done.returncode == 0, word
