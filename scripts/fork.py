@@ -22,6 +22,8 @@ ROOT = Path(__file__).parent.parent
 RECORD = ".fork.json"
 GONE = (  # of the simulated retailer, of its data, and what is told of them
     *("src/godatamarkets", "src/salescast/feeds/godatamarkets.py", "bench"),
+    *("src/salescast/replay.py", "src/salescast/stages/replay.py", "flows/replay.py"),
+    *("src/salescast/stages/accounts.py", "tests/unit/test_replay.py"),
     *("data.dvc", "dvc.lock", "sample-remote", ".dvc/plots", "docs/images"),
     *("tests/unit/godatamarkets", "tests/unit/feeds/test_open_feed.py", "tests/clones.py"),
     *("tests/integration/test_oracle.py", "tests/integration/test_quality_faults.py"),

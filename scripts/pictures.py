@@ -7,6 +7,7 @@ name a file, and calls of the stores. `python -m scripts.pictures` writes build/
 import ast
 import importlib
 import inspect
+import pkgutil
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from salescast import stages as stages_package
 from salescast.report.graph import draw
 from salescast.report.html import page, section, table
 from salescast.schema import TABLES
@@ -25,10 +27,18 @@ from salescast.stages import STAGES
 
 ROOT = Path(__file__).parent.parent
 MODULES = [
-    importlib.import_module(f"salescast.stages.{name}") for name in ("data", "learn", "release")
-] + [importlib.import_module("salescast.stages.operate")]
+    importlib.import_module(f"salescast.stages.{one.name}")
+    for one in pkgutil.iter_modules(stages_package.__path__)
+]
 FILE = re.compile(r"[\w/]+\.(?:json|parquet|html|skops|csv)|data_docs|quarantine|plots")
 STORES = {  # call → (what, read or written)
+    "Releases.read": ("the releases", "reads"),
+    "releases.read": ("the releases", "reads"),
+    "Releases.write": ("the releases", "writes"),
+    "Releases.publish": ("the releases", "writes"),
+    "Releases.point": ("the releases", "writes"),
+    "releases.publish": ("the releases", "writes"),
+    "releases.point": ("the releases", "writes"),
     "open_feed": ("the feed", "reads"),
     "store.read_all": ("data/", "reads"),
     "store.append": ("data/", "writes"),

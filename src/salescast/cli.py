@@ -230,6 +230,7 @@ def monitor(engine: EngineOption = Engine.inline, as_json: JsonOption = False) -
     _print(_flow("monitor", engine, read_settings()), as_json=as_json)
 
 
+# simulated: from here
 @app.command()
 def replay(
     days: Annotated[int, typer.Option(min=1, help="How many days.")] = 365,
@@ -266,6 +267,7 @@ def replay(
     _print(result, as_json=as_json)
 
 
+# simulated: to here
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Default: serving.host.")] = None,

@@ -35,10 +35,10 @@ def test_a_stage_touches_what_dvc_yaml_says(name: str) -> None:
 
 
 def test_each_stage_is_drawn_with_what_it_hands_over() -> None:
-    """The page has a box per stage, and the registry hands the champion to the forecast."""
+    """The page has a box per stage, and the releases hand the champion to the forecast."""
     drawn = pictures.picture()
     assert re.findall(r'data-name="(\w+)"', drawn) == list(STAGES)
-    assert "promote → forecast: the registry" in drawn
+    assert "promote → forecast: the releases" in drawn
 
 
 def test_the_catalogue_knows_who_writes_and_who_reads() -> None:
