@@ -63,6 +63,7 @@ async function send(path, body, signal) {
 async function problemOf(answer) {
   const again = Number(answer.headers.get("Retry-After")) || null;
   const said = await answer.json().catch(() => ({}));
+  if (answer.status === 401 && key) return new Problem("This access key does not open it", "", 401);
   const unforeseen = [said.title ?? "Something went wrong", said.detail];
   const [title, detail] = PLAIN[answer.status] ?? unforeseen;
   return new Problem(title, detail ?? "", answer.status, again);

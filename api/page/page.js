@@ -10,34 +10,36 @@ import { count, fine, fullDay, known, share, signed, units, utc } from "./words.
 import * as whatIf from "./whatif.js";
 
 const HISTORY_DAYS = 84;
+const RESTS_ON = ["model_version", "data_version", "origin"];
 const DAY_MS = 86_400_000;
 const LOOK_AGAIN_MS = 5 * 60_000; // a page left open follows new data and models
 const NOTHING = ["There are no forecasts yet", "Come back after the next forecast."];
 const OFFLINE = "You are offline: the numbers are those read last.";
 const PHONE = 560; // px of drawing: on less, four weeks are enough
-const page = { all: [], chosen: null, shown: null, imagined: null, asking: null, waiting: 0 };
+const page = { all: [], chosen: null, shown: null, imagined: null, of: null, waiting: 0 };
 
 async function start() {
   await trying(async () => {
-    const [list, model, orders, card] = await Promise.all([
-      series(), ask("v1/model"), optional("v1/orders"), optional("v1/scorecard")]);
-    Object.assign(page, { all: list.series, model, orders, card, shown: null });
+    const [list, model, card] = await Promise.all([
+      series(), ask("v1/model"), optional("v1/scorecard")]);
+    Object.assign(page, { all: list.series, model, card, shown: null, of: null });
     at("product").textContent = plain(model.name);
     if (!page.all.length) throw new Problem(...NOTHING);
     await route();
   });
 }
 
-async function optional(path) {
+async function optional(path, signal = null) {
   try {
-    return await ask(path);
+    return await ask(path, null, signal);
   } catch (error) {
-    if (error.status === 401) throw error;
+    if (error.status === 401 || error.name === "AbortError") throw error;
     return null; // the rest of the page is worth showing without it
   }
 }
 
 async function route() {
+  page.asking?.abort();
   const [store, item] = location.hash.startsWith("#/")
     ? location.hash.slice(2).split("/").map(decoded) : [];
   const known = page.all.find((one) => one.store_id === store && one.item_id === item);
@@ -57,13 +59,14 @@ function unknown(store, item) {
 }
 
 async function show() {
-  const { store_id: store, item_id: item } = page.chosen;
-  page.asking?.abort();
   page.asking = new AbortController();
-  const here = `${encodeURIComponent(store)}/${encodeURIComponent(item)}`;
-  const [forecast, history] = await Promise.all([
-    ask(`v1/forecasts/${here}`, null, page.asking.signal),
-    ask(`v1/history/${here}?days=${HISTORY_DAYS}`, null, page.asking.signal)]);
+  const { signal } = page.asking;
+  let [forecast, history] = await read(signal);
+  if (differ(forecast, history)) [forecast, history] = await read(signal); // a swap came between
+  if (differ(forecast, page.model)) page.model = await ask("v1/model", null, signal);
+  const store = page.chosen.store_id;
+  if (page.of !== store || differ(forecast, page.orders))
+    Object.assign(page, { orders: await optional(ordersOf(store), signal), of: store });
   const { days } = forecast.forecasts[0];
   page.shown = { forecast, days, past: history.days, ahead: history.ahead };
   page.imagined = null;
@@ -71,12 +74,22 @@ async function show() {
   render();
 }
 
+function read(signal) {
+  const { store_id: store, item_id: item } = page.chosen;
+  const here = `${encodeURIComponent(store)}/${encodeURIComponent(item)}`;
+  return Promise.all([
+    ask(`v1/forecasts/${here}`, null, signal),
+    ask(`v1/history/${here}?days=${HISTORY_DAYS}`, null, signal)]);
+}
+
+const ordersOf = (store) => `v1/orders?store=${encodeURIComponent(store)}`;
+const differ = (one, other) => RESTS_ON.some((name) => one?.[name] !== other?.[name]);
+
 function render() {
   const { chosen, model, orders, card, shown } = page;
   const { store_id: store, item_id: item } = chosen;
   const currency = orders?.currency;
-  const ofStore = orders?.orders.filter((one) => one.store_id === store) ?? null;
-  const order = ofStore?.find((one) => one.item_id === item) ?? null;
+  const order = orders?.orders.find((one) => one.item_id === item) ?? null;
   at("content").hidden = false;
   at("title").replaceChildren(chosen.item_name, el("span", {}, ` in ${store}`));
   document.title = `${chosen.item_name}, ${store}: what to order`;
@@ -87,7 +100,7 @@ function render() {
   showTrust(card, store, currency);
   at("store-title").textContent = `All orders of ${store}`;
   const names = new Map(page.all.map((one) => [one.item_id, one.item_name]));
-  showOrders(ofStore, currency, item, names);
+  showOrders(orders?.orders ?? null, currency, item, names);
   at("rests").textContent = `Forecast ${shown.forecast.forecasts[0].receipt_id}, made of data ` +
     `${shown.forecast.data_version} by model version ${shown.forecast.model_version}.`;
   picture();
@@ -210,12 +223,12 @@ function complain(error) {
 }
 
 async function lookAgain() {
-  if (document.hidden || !page.model) return;
-  const [now, orders] = await Promise.all(["v1/model", "v1/orders"].map((path) => ask(path)))
-    .catch(() => []);
-  const parts = ["model_version", "data_version", "origin"];
-  const moved = now && parts.some((name) => now[name] !== page.model[name]);
-  if (moved || (now && JSON.stringify(orders) !== JSON.stringify(page.orders))) await start();
+  if (document.hidden || !page.of) return;
+  const paths = ["v1/model", ordersOf(page.of)];
+  const [now, orders] = await Promise.all(paths.map((path) => ask(path))).catch(() => []);
+  if (!now) return;
+  const others = JSON.stringify(orders) !== JSON.stringify(page.orders);
+  if (others || differ(now, page.model)) await start();
 }
 
 async function download(store) {

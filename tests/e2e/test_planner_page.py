@@ -344,6 +344,20 @@ def test_what_the_numbers_had_to_do_without_is_said_in_plain_words(desk: Desk, u
     assert warned == ["Weather forecast is not today’s", "Limited: moon in the way"]
 
 
+def test_a_page_left_open_follows_a_new_model(desk: Desk, url: str) -> None:
+    """Whoever comes back to it sees the numbers of now."""
+    open_page(desk.page, f"{url}/#/s1/u1")
+    model = desk.page.evaluate("fetch('v1/model').then((answer) => answer.json())")
+    newer = model | {"model_version": "2", "trained_until": "2023-07-19"}
+    desk.page.route("**/v1/model", lambda route: route.fulfill(json=newer))
+
+    with desk.page.expect_request("**/v1/series*"):
+        desk.page.evaluate("dispatchEvent(new Event('visibilitychange'))")
+
+    expect(desk.page.locator("#main")).to_have_attribute("aria-busy", "false")
+    expect(desk.page.locator("#problem")).to_be_hidden()
+
+
 def test_without_a_connection_the_numbers_stay(desk: Desk, url: str) -> None:
     """The page says that they are those read last, until the connection is back."""
     open_page(desk.page, f"{url}/#/s1/u1")
