@@ -8,33 +8,36 @@ import pandas as pd
 
 from flows.deploy import deploy
 from flows.engine import Run
-from flows.train import train
+from flows.train import adapted, train
 from salescast.errors import DataQualityError, GateRefused, NotEnoughHistoryError
 from salescast.orders import due
+from salescast.settings import Settings
 from salescast.stages.replay import REACTION_DAYS, World
 
+Engine = Callable[[Settings], Run]
 Tell = Callable[[World], None]
 
 
-def replay(run: Run, world: World, tell: Tell) -> list[dict[str, Any]]:
+def replay(engine: Engine, world: World, tell: Tell) -> list[dict[str, Any]]:
     """Replay every day that is left and return the journal; `tell` hears of each day's end."""
     while (day := world.next_day) is not None:
-        world.record(a_day(run, world, day))
+        world.record(a_day(engine, world, day))
         tell(world)
     return world.journal
 
 
-def a_day(run: Run, world: World, day: date) -> dict[str, Any]:
+def a_day(engine: Engine, world: World, day: date) -> dict[str, Any]:
     """Take in what the retailer delivers, watch, train where due, forecast and order."""
+    run = engine(world.settings)
     mended = world.refused() >= REACTION_DAYS
     if mended:
         world.shop.mend()
     delivery = _delivered(run, world, day)
-    watched: dict[str, Any] = {"alarms": [], "live": None}
+    watched: dict[str, Any] = {"alarms": [], "live": None, "training": {"why": "first"}}
     if world.journal:
         watched = run("monitor", today=day, brief=day.day > 1)
-    asked = "first" if not world.journal else watched["training"]
-    trained = _trained(run, asked) if asked and delivery != "rejected" else None
+    asked = watched["training"] if delivery != "rejected" else None
+    trained = _trained(engine, world, day, asked) if asked else None
     made = run("forecast")
     orders = _ordered(run, world, day)
     world.place(day, orders)
@@ -61,16 +64,18 @@ def _delivered(run: Run, world: World, day: date) -> str:
     return str(done["quality"]["status"])
 
 
-def _trained(run: Run, why: str) -> dict[str, Any]:
+def _trained(engine: Engine, world: World, day: date, asked: dict[str, Any]) -> dict[str, Any]:
     """Train and, where the gate agrees, deploy; what refuses is told, not raised."""
+    since = asked.get("since")
+    own = world.settings
+    run = engine(adapted(own, date.fromisoformat(since), day) if since else own)
+    told: dict[str, Any] = {"why": asked["why"], "since": since, "version": None, "refused": None}
     try:
-        decision = train(run)
+        told["version"] = train(run)["version"]
         deploy(run)
-    except GateRefused as refusal:
-        return {"why": why, "version": decision["version"], "refused": str(refusal)}
-    except (DataQualityError, NotEnoughHistoryError) as refusal:
-        return {"why": why, "version": None, "refused": str(refusal)}
-    return {"why": why, "version": decision["version"], "refused": None}
+    except (GateRefused, DataQualityError, NotEnoughHistoryError) as refusal:
+        told["refused"] = str(refusal)
+    return told
 
 
 def _ordered(run: Run, world: World, day: date) -> list[list[Any]]:

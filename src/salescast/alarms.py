@@ -67,6 +67,7 @@ class Limits:
     cooldown_days: int
     retrain_days: int
     wait_days: int
+    adapt_days: int
 
 
 def alarm(name: str, subject: str, evidence: Mapping[str, Any]) -> Alarm:
@@ -108,27 +109,38 @@ def streams(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
             yield name, part
 
 
-def demand_shift(rows: Mapping[float, pd.DataFrame], limits: Limits) -> list[Alarm]:
-    """Return an alarm where demand differs from what it should be, given the weather that came.
+def proofs(
+    rows: Mapping[float, pd.DataFrame],
+) -> Iterator[tuple[str, float, pd.DatetimeIndex, Floats]]:
+    """Yield per stream and shift the days and the evidence at each day's close.
 
     `rows`: per shift looked for, `demand.news` of the days since the model was trained, with
-    location_id, item_id, date and wet. Of several streams the surest speaks.
+    location_id, item_id, date and wet.
     """
-    found = []
     for shift, each in rows.items():
         for name, part in streams(each):
             days = part.groupby("date")[["news", "expected", "variance"]].sum()
             said, mean, noise = (days[c].to_numpy(float) for c in days)
             # What all series miss together is noise, too: news counts for as much less.
-            proof = gathered(said * noise / (noise + (COMMON * mean) ** 2))
-            if len(proof) and proof[-1] > limits.evidence:
-                began = int(np.flatnonzero(proof <= 0)[-1]) + 1 if (proof <= 0).any() else 0
-                told = {
-                    "log_evidence": float(proof[-1]),
-                    "shift": shift,
-                    "since": f"{days.index[began]:%Y-%m-%d}",
-                }
-                found.append(alarm("demand_shift", name, told))
+            share = noise / np.maximum(noise + (COMMON * mean) ** 2, 1e-9)
+            yield name, shift, pd.DatetimeIndex(days.index), gathered(said * share)
+
+
+def demand_shift(rows: Mapping[float, pd.DataFrame], limits: Limits) -> list[Alarm]:
+    """Return an alarm where demand differs from what it should be, given the weather that came.
+
+    `rows`: see `proofs`. Of several streams the surest speaks; `since` is when it probably began.
+    """
+    found = []
+    for name, shift, days, proof in proofs(rows):
+        if len(proof) and proof[-1] > limits.evidence:
+            began = int(np.flatnonzero(proof <= 0)[-1]) + 1 if (proof <= 0).any() else 0
+            told = {
+                "log_evidence": float(proof[-1]),
+                "shift": shift,
+                "since": f"{days[began]:%Y-%m-%d}",
+            }
+            found.append(alarm("demand_shift", name, told))
     return sorted(found, key=lambda a: -a["evidence"]["log_evidence"])[:1]
 
 
@@ -218,19 +230,36 @@ def quiet(
     return list(found.values())
 
 
+@dataclass(frozen=True)
+class Training:
+    """Why to train today, and the day since which customers behave otherwise, where that is why."""
+
+    why: str
+    since: str | None = None
+
+
 def training(
-    raised: Sequence[Alarm], earlier: pd.DataFrame, trained: int | None, limits: Limits
-) -> str | None:
+    raised: Sequence[Alarm],
+    earlier: pd.DataFrame,
+    trained: int | None,
+    today: pd.Timestamp,
+    limits: Limits,
+) -> Training | None:
     """Return why to train today: an alarm, or the schedule; None where there is no reason.
 
     `raised`: today's alarms before any cooldown; `earlier`: the ledger's of the last week;
     `trained`: days since the last training. Nothing is learned from data that are in doubt, and
-    nothing twice within `wait_days`.
+    nothing twice within `wait_days`. A shift of demand is learned from the days since, once
+    `adapt_days` of them can be learned from and examined.
     """
     doubt = {a["name"] for a in raised} | set(earlier["name"])
     if doubt & set(HOLDS) or trained is None:
         return None
-    asked: str | None = next((a["name"] for a in raised if a["name"] in RETRAINS), None)
+    asked = next((a for a in raised if a["name"] in RETRAINS), None)
     if asked and trained >= limits.wait_days:
-        return asked
-    return "schedule" if trained >= limits.retrain_days else None
+        since = asked["evidence"].get("since")
+        if since is None:
+            return Training(asked["name"])
+        if (today - pd.Timestamp(since)).days >= limits.adapt_days:
+            return Training(asked["name"], since)
+    return Training("schedule") if trained >= limits.retrain_days else None

@@ -255,14 +255,13 @@ def replay(
     settings = read_settings()
     plan = make_plan(settings, (name, size), _day(start), days, scenario)
     world = open_world(settings, plan)
-    inner = inline(world.settings)
     log.setLevel(logging.WARNING)  # a line a stage is too much for hundreds of days
     with (
         store.rehearsing(),
         typer.progressbar(length=days + 1, label=plan.name, file=sys.stderr) as bar,
     ):
         bar.update(len(world.journal))
-        run_days(inner, world, lambda _: bar.update(1))
+        run_days(inline, world, lambda _: bar.update(1))
         result = account(world)
     _print(result, as_json=as_json)
 

@@ -167,6 +167,7 @@ class Monitoring(_Section):
     cooldown_days: int = Field(14, ge=1)
     retrain_days: int = Field(91, ge=1)
     wait_days: int = Field(14, ge=1)
+    adapt_days: int = Field(28, ge=15)
 
 
 class Serving(_Section):

@@ -9,7 +9,7 @@ import pytest
 from salescast import alarms
 from salescast.alarms import Limits
 
-LIMITS = Limits(9.0, 0.3, 0.05, 14, 91, 14)
+LIMITS = Limits(9.0, 0.3, 0.05, 14, 91, 14, 28)
 TODAY = pd.Timestamp("2025-03-01")
 DAY = pd.Timedelta(days=1)
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook"
@@ -96,26 +96,45 @@ def test_repeating_a_day_raises_the_same_alarms():
     assert alarms.quiet(raised, make_earlier("demand_shift", ago=0), TODAY, 14) == raised
 
 
+def why(raised, earlier=None, trained=200):
+    """Return why there is a training today, or None."""
+    earlier = make_earlier() if earlier is None else earlier
+    due = alarms.training(raised, earlier, trained, TODAY, LIMITS)
+    return due.why if due else None
+
+
+def make_shift(ago):
+    """Return the alarm of a shift that began `ago` days before today."""
+    return alarms.alarm("demand_shift", "in here", {"since": f"{TODAY - ago * DAY:%Y-%m-%d}"})
+
+
+BIASED = alarms.alarm("forecast_bias", "all series", {})
+
+
 def test_an_alarm_asks_for_training_once():
     """Not again before the wait is over, though the alarm goes on."""
-    raised = [alarms.alarm("demand_shift", "all series", {})]
-    assert alarms.training(raised, make_earlier(), 20, LIMITS) == "demand_shift"
-    assert alarms.training(raised, make_earlier(), 13, LIMITS) is None
+    assert why([BIASED], trained=20) == "forecast_bias"
+    assert why([BIASED], trained=13) is None
+
+
+def test_a_shift_is_learned_from_when_there_is_enough_to_learn():
+    """Four weeks after it began, with the day it began on; a week after it is only told."""
+    assert alarms.training([make_shift(7)], make_earlier(), 60, TODAY, LIMITS) is None
+    due = alarms.training([make_shift(28)], make_earlier(), 60, TODAY, LIMITS)
+    assert due == alarms.Training("demand_shift", "2025-02-01")
 
 
 def test_the_schedule_asks_for_training_when_no_alarm_does():
     """A model is not older than a quarter."""
-    assert alarms.training([], make_earlier(), 90, LIMITS) is None
-    assert alarms.training([], make_earlier(), 91, LIMITS) == "schedule"
+    assert why([], trained=90) is None
+    assert why([], trained=91) == "schedule"
 
 
 @pytest.mark.parametrize("name", alarms.HOLDS)
 def test_nothing_is_learned_from_data_in_doubt(name):
     """Neither on the day of a quarantine nor in the week after."""
-    raised = [alarms.alarm("demand_shift", "all series", {})]
-    doubt = [*raised, alarms.alarm(name, "sales", {})]
-    assert alarms.training(doubt, make_earlier(), 200, LIMITS) is None
-    assert alarms.training(raised, make_earlier(name), 200, LIMITS) is None
+    assert why([BIASED, alarms.alarm(name, "sales", {})]) is None
+    assert why([BIASED], make_earlier(name)) is None
 
 
 def test_a_failed_check_becomes_the_alarm_of_its_kind():

@@ -7,6 +7,7 @@ input makes the same bytes.
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,9 +15,18 @@ from salescast.errors import StoreUnavailableError
 from salescast.report.dossier import Listing, Section, as_html, as_markdown
 from salescast.report.graph import draw
 from salescast.report.monitoring import monitoring_page
+from salescast.report.replay import replay_page
 from salescast.report.scorecard import scorecard_page
 
-__all__ = ["Listing", "Section", "draw", "write_dossier", "write_monitoring", "write_scorecard"]
+__all__ = [
+    "Listing",
+    "Section",
+    "draw",
+    "write_dossier",
+    "write_monitoring",
+    "write_replay",
+    "write_scorecard",
+]
 
 
 def write_scorecard(card: Mapping[str, object], path: Path, currency: str) -> Path:
@@ -44,6 +54,14 @@ def write_dossier(path: Path, title: str, lead: str, parts: Sequence[Section]) -
     """
     _replace(path.with_suffix(".md"), as_markdown(title, lead, parts))
     return _replace(path, as_html(title, lead, parts))
+
+
+def write_replay(told: Mapping[str, Any], path: Path) -> Path:
+    """Write the page of a replay's accounts and return its path.
+
+    Raises StoreUnavailableError when it cannot be written; an older page stays.
+    """
+    return _replace(path, replay_page(told))
 
 
 def _replace(path: Path, text: str) -> Path:

@@ -63,7 +63,7 @@ def by_lead(
         axes.xaxis.get_major_locator().set_params(integer=True)
         _scale(axes, percent=percent)
 
-    return _svg(name, alt, (4.2, 2.7), draw)
+    return svg(name, alt, (4.2, 2.7), draw)
 
 
 def _scale(axes: Any, *, percent: bool) -> None:
@@ -89,7 +89,7 @@ def totals(name: str, alt: str, days: pd.DataFrame) -> str:
         axes.xaxis.set_major_formatter(ConciseDateFormatter(places))
         _scale(axes, percent=False)
 
-    return _svg(name, alt, (9.0, 3.0), draw)
+    return svg(name, alt, (9.0, 3.0), draw)
 
 
 def drift(name: str, alt: str, values: Mapping[str, float], threshold: float | None) -> str:
@@ -108,7 +108,7 @@ def drift(name: str, alt: str, values: Mapping[str, float], threshold: float | N
         axes.margins(x=0.12)
         axes.set_xlabel("population stability index")
 
-    return _svg(name, alt, (9.0, 1.0 + 0.27 * len(ordered)), draw)
+    return svg(name, alt, (9.0, 1.0 + 0.27 * len(ordered)), draw)
 
 
 def swatch(place: int) -> str:
@@ -122,7 +122,8 @@ def swatch(place: int) -> str:
     )
 
 
-def _svg(name: str, alt: str, inches: tuple[float, float], draw: Any) -> str:
+def svg(name: str, alt: str, inches: tuple[float, float], draw: Any) -> str:
+    """Return what `draw` draws on Matplotlib's axes, as inline SVG; `alt` says it in words."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from salescast import features as feature
-from salescast import orders, paths, replay, schema, store
+from salescast import orders, paths, replay, report, schema, store
 from salescast.bundle import Release, Releases
 from salescast.inventory import Policy, ratio
 from salescast.ledger import Ledger
@@ -14,7 +14,7 @@ from salescast.orders import Values, unit_costs
 from salescast.paths import Dependence
 from salescast.replenishment import SERIES, draw
 from salescast.settings import Settings
-from salescast.stages.files import write_json
+from salescast.stages.files import plain, write_json
 from salescast.stages.learn import cycle_of
 from salescast.stages.replay import World
 
@@ -64,8 +64,10 @@ def account(world: World) -> dict[str, Any]:
         "detections": replay.detections(faults, raised),
         "false_pages": replay.false_alarms(faults, raised),
     }
-    write_json(world.settings.build / "replay.json", told)
-    return told | {"says": describe(told)}
+    written: dict[str, Any] = plain(told)
+    write_json(world.settings.build / "replay.json", written)
+    page = report.write_replay(written, world.settings.build / "replay.html")
+    return written | {"report": str(page)} | {"says": describe(told)}
 
 
 def describe(told: dict[str, Any]) -> str:

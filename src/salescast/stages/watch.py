@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import date
 from typing import Any
 
@@ -49,8 +50,8 @@ def monitor(settings: Settings, today: date | None = None, brief: bool = False) 
         new = alarms.quiet(raised, earlier, now, limits.cooldown_days)
         ledger.record_alarms([each | {"origin": now} for each in new])
         recent = earlier[(earlier["origin"] > now - HELD_DAYS * DAY) & (earlier["origin"] < now)]
-        why = alarms.training(raised, recent, _trained_days(ledger, now), limits)
-    summary |= {"alarms": new, "raised": raised, "training": why}
+        due = alarms.training(raised, recent, _trained_days(ledger, now), now, limits)
+    summary |= {"alarms": new, "raised": raised, "training": vars(due) if due else None}
     summary["drift_threshold"] = settings.monitoring.drift_threshold
     if brief:
         return summary | {"live": None, "says": f"{len(new)} new alarms, {len(raised)} in all"}
@@ -62,7 +63,7 @@ def monitor(settings: Settings, today: date | None = None, brief: bool = False) 
 def _says(summary: dict[str, Any]) -> str:
     live = summary["live"]
     wape = f"WAPE {live['overall']['wape']:.3f}" if live["overall"] else "nothing matured yet"
-    why = f", train: {summary['training']}" if summary["training"] else ""
+    why = f", train: {summary['training']['why']}" if summary["training"] else ""
     return (
         f"{live['forecasts']:,} forecasts, {live['matured']:.0%} matured, {wape}, "
         f"{len(summary['alarms'])} alarms{why}"
@@ -70,8 +71,8 @@ def _says(summary: dict[str, Any]) -> str:
 
 
 def _limits(settings: Settings) -> alarms.Limits:
-    keys = ("evidence", "shift", "tolerance", "cooldown_days", "retrain_days", "wait_days")
-    return alarms.Limits(**settings.monitoring.model_dump(include=set(keys)))
+    told = settings.monitoring.model_dump(include={f.name for f in fields(alarms.Limits)})
+    return alarms.Limits(**told)
 
 
 def _champion(settings: Settings) -> tuple[Model | None, str]:

@@ -1,0 +1,158 @@
+"""How soon alarms tell what is wrong, and how often they tell it when nothing is.
+
+A cheap harness instead of whole replays: models are fitted each quarter on what the simulated
+retailer delivers, and the alarms are asked each day, on small worlds of many seeds.
+`SEEDS=3 make bench-alarms` takes fewer of them.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+
+import numpy as np
+import pandas as pd
+
+from bench.retail import CONFIG, Figure, publish
+from godatamarkets import Retailer
+from godatamarkets.catalogue import EMBEDDED_END, START
+from salescast import alarms, backtest, demand, features, model, quality, replay, schema
+from salescast.alarms import Limits
+from salescast.orders import unit_costs
+from salescast.schema import close_of
+from salescast.settings import read_settings
+from salescast.stages.learn import recipe
+
+SEEDS = range(401, 401 + int(os.environ.get("SEEDS", "20")))
+QUARTERS, QUARTER = 4, 91
+BEHAVIOUR = ("competitor", "sensitivity_shift")
+PATIENCE = {"matured": 14, "data": 1}
+LOOKED = 30  # days after a fault of the data that deliveries are judged
+DAY = pd.Timedelta(days=1)
+
+
+def limits() -> Limits:
+    """Return the limits of the checkout's configuration."""
+    told = read_settings(CONFIG).monitoring.model_dump(include={f.name for f in fields(Limits)})
+    return Limits(**told)
+
+
+def delivered(seed: int, faults: Sequence[str], until: pd.Timestamp) -> dict[str, pd.DataFrame]:
+    """Return what a small retailer delivered up to `until`."""
+    rows = Retailer("small", seed, faults).deliver(START, until)
+    return {name: schema.conform(name, table) for name, table in rows.items()}
+
+
+def fitted(tables: schema.Tables, cutoff: pd.Timestamp) -> model.Model:
+    """Return the model as trained at `cutoff`, on fewer origins than in earnest."""
+    settings = read_settings(CONFIG)
+    how = recipe(settings, tables)
+    known = [cutoff - n * 15 * DAY for n in range(1, 60)]
+    rows = features.build(tables, known)
+    return model.fit(rows, features.past(tables, cutoff), how.kind, how.params, how.seed)
+
+
+def asked(
+    tables: schema.Tables, made: model.Model, cutoff: pd.Timestamp, days: int
+) -> Iterator[tuple[pd.Timestamp, list[alarms.Alarm]]]:
+    """Yield each day after `cutoff` with the alarms of behaviour on it; at most `days` days."""
+    settings, bars = read_settings(CONFIG), limits()
+    how = recipe(settings, tables)
+    assert isinstance(made.parts, model.Integrated)
+    end = cutoff + days * DAY
+    happened = features.past(tables, end)
+    happened = happened[happened["date"] > cutoff]
+    said = {
+        shift: demand.news(happened, made.parts.response, shift)
+        for shift in (bars.shift, -bars.shift)
+    }
+    rows = features.build(tables, pd.date_range(cutoff, end - DAY), horizon=1)
+    served = backtest.served_by(made, rows, how, "live")
+    truth = demand.estimate(happened, made.parts.response)
+    costs = unit_costs(schema.latest("items", tables["items"]))
+    scored = backtest.outcomes(served, truth, costs)
+    scored = scored.merge(truth[["store_id", "item_id", "date", "units"]])
+    levels = [model.label(q) for q in how.quantiles]
+    for day in pd.date_range(cutoff + DAY, end):
+        so_far = {shift: part[part["date"] <= day] for shift, part in said.items()}
+        found = alarms.demand_shift(so_far, bars)
+        found += alarms.of_forecasts(scored[scored["date"] <= day], levels, 0.88, bars)
+        yield day, found
+
+
+def calm_pages(seed: int) -> dict[str, int]:
+    """Return how often each alarm rises in a calm year, a model a quarter."""
+    end = EMBEDDED_END + QUARTERS * QUARTER * DAY
+    tables = delivered(seed, (), end)
+    raised: dict[str, int] = {}
+    for quarter in range(QUARTERS):
+        cutoff = EMBEDDED_END + quarter * QUARTER * DAY
+        known = schema.as_of(tables, cutoff)
+        names = {
+            each["name"]
+            for _, found in asked(tables, fitted(known, cutoff), cutoff, QUARTER)
+            for each in found
+        }
+        for name in names:
+            raised[name] = raised.get(name, 0) + 1
+    return raised
+
+
+def behaviour_delay(seed: int, fault: str) -> float:
+    """Return after how many days a change of customers is told; infinite beyond a quarter."""
+    start = EMBEDDED_END + (15 + seed % 30) * DAY
+    tables = delivered(seed, [f"{fault}@{start:%Y-%m-%d}"], EMBEDDED_END + QUARTER * DAY)
+    made = fitted(schema.as_of(tables, EMBEDDED_END), EMBEDDED_END)
+    expected = replay.EXPECTED[fault]
+    for day, found in asked(tables, made, EMBEDDED_END, QUARTER):
+        if day >= start and any(each["name"] in expected for each in found):
+            return float((day - start).days + 1)
+    return float("inf")
+
+
+def data_delay(seed: int, fault: str) -> float:
+    """Return after how many days a fault of the data is told; infinite beyond a month."""
+    start = EMBEDDED_END + (15 + seed % 30) * DAY
+    shop = Retailer("small", seed, [f"{fault}@{start:%Y-%m-%d}"])
+    rows = shop.deliver(START, start - DAY)
+    stored = {name: schema.conform(name, table) for name, table in rows.items()}
+    for waited in range(LOOKED):
+        day = start + waited * DAY
+        fresh = {n: schema.conform(n, t) for n, t in shop.deliver(day).items()}
+        verdict = quality.check_delivery(fresh, stored, close_of(day), quality.judge_plainly)
+        raised = [*alarms.of_delivery(verdict.as_dict())]
+        raised += alarms.newcomers(schema.latest("stores", stored["stores"]), day)
+        if any(each["name"] in replay.EXPECTED[fault] for each in raised):
+            return float(waited + 1)
+        stored = {n: pd.concat([t, verdict.accepted[n]]) for n, t in stored.items()}
+    return float("inf")
+
+
+def of_delays(delays: Mapping[str, Sequence[float]], limit: int, what: str) -> Iterator[Figure]:
+    """Yield for each fault the share told in time and the median delay."""
+    for fault, each in delays.items():
+        share = float(np.mean([days <= limit for days in each]))
+        yield Figure(f"{fault}: told within {limit} {what}", share, "share", "≥ 0.9")
+        yield Figure(f"{fault}: median delay", float(min(np.median(each), 999)), "days")
+
+
+def figures() -> Iterator[Figure]:
+    """Measure calm years, changes of behaviour and faults of the data."""
+    years = []
+    for seed in SEEDS:
+        years.append(calm_pages(seed))
+        print(f"calm, seed {seed}: {years[-1]}", file=sys.stderr, flush=True)
+    for name in ("demand_shift", "forecast_bias", "coverage_off"):
+        rate = sum(year.get(name, 0) for year in years) / len(years) * 10
+        bar = "≤ 1" if alarms.SEVERITY[name] == "page" else ""
+        yield Figure(f"calm: {name} in 10 model-years", rate, "alarms", bar)
+    behaviour = {fault: [behaviour_delay(s, fault) for s in SEEDS] for fault in BEHAVIOUR}
+    yield from of_delays(behaviour, PATIENCE["matured"], "matured days")
+    others = [fault for fault in replay.EXPECTED if fault not in BEHAVIOUR]
+    few = SEEDS[: max(len(SEEDS) // 4, 1)]
+    data = {fault: [data_delay(s, fault) for s in few] for fault in others}
+    yield from of_delays(data, PATIENCE["data"], "day")
+
+
+if __name__ == "__main__":
+    sys.exit(0 if publish("alarms", figures()) else 1)
