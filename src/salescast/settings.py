@@ -161,7 +161,7 @@ class Monitoring(_Section):
 
     drift_threshold: float = Field(gt=0)
     live_days: int = Field(ge=1)
-    evidence: float = Field(9.0, gt=0)
+    evidence: float = Field(9.5, gt=0)
     shift: float = Field(0.3, gt=0, lt=1)
     tolerance: float = Field(0.05, ge=0, lt=0.5)
     cooldown_days: int = Field(14, ge=1)
