@@ -52,11 +52,17 @@ def coverage(actual: Values, low: Values, high: Values) -> float:
     return float(((actual >= low) & (actual <= high)).mean()) if len(actual) else float("nan")
 
 
-def bootstrap(values: Sequence[float], levels: Sequence[float], seed: int) -> list[float]:
-    """Return quantiles of the mean of `values` under resampling (Efron 1979), 2,000 draws."""
+def bootstrap(
+    values: Sequence[float], levels: Sequence[float], seed: int, block: int = 1
+) -> list[float]:
+    """Return quantiles of the mean of `values` under resampling (Efron 1979), 2,000 draws.
+
+    `block`: neighbours that hang together are drawn together, in a circle (Politis & Romano 1992).
+    """
     drawn = np.asarray(values, dtype=float)
-    rng = np.random.default_rng(seed)
-    picks = rng.integers(0, len(drawn), size=(2000, len(drawn)))
+    rng, n = np.random.default_rng(seed), len(drawn)
+    starts = rng.integers(0, n, size=(2000, -(-n // block)))
+    picks = (starts[:, :, None] + np.arange(block)).reshape(2000, -1)[:, :n] % n
     return [float(q) for q in np.quantile(drawn[picks].mean(axis=1), levels)]
 
 

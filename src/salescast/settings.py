@@ -151,9 +151,15 @@ class Gate(_Section):
 
     min_origins: int = Field(ge=1)
     max_bias: float = Field(gt=0)
+    min_saving: float = Field(ge=0)
     coverage_80: tuple[float, float]
     trial_days: int = Field(ge=0)
-    tolerance: float = Field(ge=0)
+    segment_margin: float = Field(ge=0)
+    max_foresight: float = Field(gt=0)
+    max_refit_change: float = Field(gt=0)
+    max_stale_days: int = Field(ge=0)
+    max_model_mb: float = Field(gt=0)
+    min_rows_per_second: float = Field(gt=0)
 
 
 class Monitoring(_Section):

@@ -179,7 +179,7 @@ def test_the_console_shows_our_lines_and_no_frameworks(prefect: Life) -> None:
 def test_a_second_training_is_compared_with_the_champion(refused: Life) -> None:
     """The gate puts champion and challenger on the same origins."""
     checks = {check["name"]: check for check in refused.wrote("decision.json")["checks"]}
-    assert checks["no_worse_than_champion"]["bound"].startswith("<= ")
+    assert "against the champion" in checks["beats_champion"]["evidence"]
 
 
 def test_a_refusal_is_exit_code_3_with_its_reason(refused: Life) -> None:

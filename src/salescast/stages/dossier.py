@@ -223,9 +223,15 @@ def _weak(card: Mapping[str, Any]) -> Section:
 
 
 def _gate(decision: Mapping[str, Any]) -> Section:
-    rows = [("check", "value", "bound", "passed", "why not")]
+    rows = [("check", "value", "bound", "passed", "what was found")]
     rows += [
-        (c["name"], _value(c["value"]), c["bound"], "yes" if c["passed"] else "no", c["reason"])
+        (
+            c["name"],
+            _value(c["value"]),
+            c["bound"],
+            "yes" if c["passed"] else "no",
+            c["reason"] or c["evidence"],
+        )
         for c in decision["checks"]
     ]
     lead = f"The verdict: {decision['verdict']}."

@@ -8,17 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from salescast import schema, store
-from salescast.backtest import CHALLENGER, served_by
+from salescast import store
+from salescast.backtest import CHALLENGER
 from salescast.errors import GateRefused, NoChampionError
-from salescast.gate import Decision, Policy, decide
-from salescast.ledger import Ledger
+from salescast.gate import Decision, decide
+from salescast.ledger import Decided, Ledger
 from salescast.model import from_payload, predict
 from salescast.registry import Candidate, Registry, Version, read_model
 from salescast.settings import Settings
 from salescast.stages import dossier
-from salescast.stages.files import present, read_frame, read_json, write_json
-from salescast.stages.learn import recipe, scored
+from salescast.stages.examine import gather, policy
+from salescast.stages.files import plain, present, read_frame, read_json, write_json
 from salescast.stages.pack import write_draft
 
 REQUIREMENTS = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
@@ -118,63 +118,52 @@ def gate(settings: Settings) -> dict[str, Any]:
     registry = open_registry(settings)
     number = read_json(settings.build / "registered.json", "register")["version"]
     challenger, champion = registry.version(number), registry.version("champion")
+    if challenger is None:
+        raise NoChampionError("the challenger is not in the registry; run `salescast train` again")
+    rival = champion if champion and champion.number != number else None
     tables = store.read_all(settings.data)
-    predictions = read_frame(settings.build / "predictions.parquet", "backtest")
-    rival = None
-    if champion is not None and champion.number != number:
-        served = _champion_served(settings, registry, champion, tables)
-        rival = scored(tables, served)
-    verdict = read_json(settings.build / "quality.json", "validate")["status"]
-    decision = decide(scored(tables, predictions), rival, verdict, _policy(settings))
-    judged = _record(settings, registry, challenger, champion, decision)
-    dossier.write(settings, registry, judged, tables)
+    evidence = gather(settings, registry, tables, (challenger, rival))
+    decision = decide(evidence, policy(settings))
+    _record(settings, registry, (challenger, champion), decision)
+    dossier.write(settings, registry, challenger, tables)
     word = "promote" if decision.promote else "refuse: " + "; ".join(decision.reasons)
     return decision.as_dict() | {"version": number, "says": word}
-
-
-def _policy(settings: Settings) -> Policy:
-    return Policy(**settings.gate.model_dump(), seed=settings.model.seed)
-
-
-def _champion_served(
-    settings: Settings, registry: Registry, champion: Version, tables: schema.Tables
-) -> pd.DataFrame:
-    """Return the champion out of sample: its own backtest, then itself on later origins."""
-    past = pd.read_parquet(registry.artifact(champion, "predictions.parquet"))
-    payload = registry.model(champion)
-    rows = read_frame(settings.build / "features.parquet", "features")
-    tested = read_frame(settings.build / "predictions.parquet", "backtest")["origin"].unique()
-    later = rows[rows["origin"].isin(tested) & (rows["origin"] >= payload["contract"]["origin"])]
-    how = recipe(settings, tables)
-    fresh = served_by(from_payload(payload["model"]), later, how, CHALLENGER)
-    served = pd.concat([past[past["model"] == CHALLENGER], fresh], ignore_index=True)
-    return served[served["origin"].isin(tested)]
 
 
 def _record(
     settings: Settings,
     registry: Registry,
-    challenger: Version | None,
-    champion: Version | None,
+    versions: tuple[Version, Version | None],
     decision: Decision,
-) -> Version:
-    if challenger is None:
-        raise NoChampionError("the challenger is not in the registry; run `salescast train` again")
+) -> None:
+    challenger, champion = versions
     against = champion.number if champion else None
     summary = decision.as_dict() | {"version": challenger.number, "champion": against}
     path = write_json(settings.build / "decision.json", summary)
     registry.log_artifact(challenger, path)
     registry.tag(challenger, "gate", summary["verdict"])
+    decided: Decided = {
+        "kind": "gate",
+        "model_version": str(challenger.number),
+        "champion_version": str(champion.number) if champion else None,
+        "verdict": summary["verdict"],
+        "checks": plain(summary["checks"]),
+        "origin": pd.Timestamp(challenger.tags["origin"]),
+    }
     with Ledger(settings.ledger_url) as ledger:
-        ledger.record_decision(
-            kind="gate",
-            model_version=str(challenger.number),
-            champion_version=str(champion.number) if champion else None,
-            verdict=summary["verdict"],
-            checks=summary["checks"],
-            origin=pd.Timestamp(challenger.tags["origin"]),
-        )
-    return challenger
+        if not _stands(ledger, decided):
+            ledger.record_decision(**decided)
+
+
+def _stands(ledger: Ledger, decided: Decided) -> bool:
+    """Tell whether the version's newest decision of the gate is this one, check by check."""
+    known = ledger.decisions()
+    last = known[(known["kind"] == "gate") & (known["model_version"] == decided["model_version"])]
+    if last.empty:
+        return False
+    newest = last.iloc[-1]
+    rival = None if pd.isna(newest["champion_version"]) else newest["champion_version"]
+    return (rival, newest["checks"]) == (decided["champion_version"], decided["checks"])
 
 
 def raise_refusal(decision: dict[str, Any]) -> None:
