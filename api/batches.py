@@ -7,6 +7,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path as File
 from typing import Annotated, Any
 
@@ -49,8 +50,9 @@ class Batches:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         for old in self._folder.glob("*.*"):
-            if time.time() - old.stat().st_mtime > KEPT_SECONDS:
-                old.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process clears away as well
+                if time.time() - old.stat().st_mtime > KEPT_SECONDS:
+                    old.unlink()
         try:
             self._tag(batch_id).touch(exist_ok=False)
         except FileExistsError:

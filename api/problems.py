@@ -59,6 +59,9 @@ KINDS: Mapping[type[SalescastError], Kind] = {
     errors.UnknownReceiptError: Kind(
         "unknown-receipt", 404, "Unknown receipt", "No served forecast carries this receipt."
     ),
+    errors.ReceiptNotRebuilt: Kind(
+        "receipt-not-rebuilt", 409, "Not rebuilt", "`salescast receipt ID --replay` says why."
+    ),
     errors.NoChampionError: Kind(
         "no-champion",
         503,

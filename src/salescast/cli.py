@@ -325,12 +325,16 @@ def doctor(
 
 
 @app.command()
-def receipt(receipt_id: str, as_json: JsonOption = False) -> None:
+def receipt(
+    receipt_id: str,
+    replay: Annotated[bool, typer.Option("--replay", help="Make it again, bit for bit.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Print the forecast that a receipt stands for, as it was served."""
-    from salescast.stages.operate import read_receipt
+    from salescast.stages import receipts
 
-    result = read_receipt(read_settings(), receipt_id)
-    _print(result, as_json=as_json)
+    read = receipts.replay if replay else receipts.read_receipt
+    _print(read(read_settings(), receipt_id), as_json=as_json)
 
 
 @keys.command("create")

@@ -6,6 +6,7 @@
     ├── NotEnoughHistoryError    too few days to train, backtest or forecast
     ├── UnknownSeriesError       a store or item nobody has heard of
     ├── UnknownReceiptError      a receipt that no forecast carries
+    ├── ReceiptNotRebuilt        the forecast of a receipt cannot be made again
     ├── NoChampionError          no model has been promoted yet
     ├── GateRefused              the challenger must not be promoted (exit code 3)
     ├── PromotionConflict        another promotion came first
@@ -44,6 +45,10 @@ class UnknownSeriesError(SalescastError):
 
 class UnknownReceiptError(SalescastError):
     """A receipt id that no served forecast carries."""
+
+
+class ReceiptNotRebuilt(SalescastError):  # noqa: N818 - the name is the verdict
+    """A forecast cannot be made again; the message names what is missing or differs."""
 
 
 class NoChampionError(SalescastError):

@@ -357,3 +357,13 @@ def test_keys_are_created_listed_and_revoked(tmp_path, monkeypatch, capfd):
     assert f"{made['key_id']}  planner  read+write" in before.out
     assert made["key"] not in before.out
     assert [key["live"] for key in after] == [False]
+
+
+def test_receipt_replay_says_from_what_it_was_rebuilt(released, monkeypatch, capfd):
+    """`receipt --replay`: the release and the data version."""
+    rows = pd.read_parquet(released / "build" / "forecasts.parquet")
+
+    said = run_here(released, monkeypatch, capfd, "receipt", rows["receipt_id"][0], "--replay")
+
+    assert said.code == 0, said.err
+    assert "rebuilt bit for bit by version 1" in said.out

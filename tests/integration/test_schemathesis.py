@@ -27,7 +27,7 @@ def test_no_made_up_request_finds_an_answer_that_is_not_documented(tmp_path):
     log.setLevel(logging.ERROR)
     try:
         with served(app) as url:
-            said = schemathesis(f"{url}/openapi.json")
+            said = schemathesis(f"{url}/openapi.json", tmp_path)
     finally:
         log.setLevel(level)
 
@@ -37,7 +37,7 @@ def test_no_made_up_request_finds_an_answer_that_is_not_documented(tmp_path):
     assert int(cases[1].replace(",", "")) >= (SOAKED if EXAMPLES else 50)
 
 
-def schemathesis(document: str) -> "subprocess.CompletedProcess[str]":
+def schemathesis(document: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     """Run it on the document; the hooks let it ask for what is there."""
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", document]
     options = {
@@ -51,7 +51,7 @@ def schemathesis(document: str) -> "subprocess.CompletedProcess[str]":
     words = [word for pair in options.items() for word in pair]
     return subprocess.run(
         [*command, *words, "--no-color"],
-        cwd=ROOT,
+        cwd=folder,  # it keeps what it found there
         env=os.environ
         | {"SCHEMATHESIS_HOOKS": "tests.schemathesis_hooks", "PYTHONPATH": str(ROOT)},
         capture_output=True,

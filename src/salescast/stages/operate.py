@@ -18,7 +18,7 @@ import pandas as pd
 from salescast import store
 from salescast.bundle import Bundle, Releases, feature_rows, issue_all, open_rival
 from salescast.bundle import beside as aside
-from salescast.errors import StoreUnavailableError, UnknownReceiptError
+from salescast.errors import StoreUnavailableError
 from salescast.ledger import Ledger
 from salescast.orders import Cycle, Limit, Values, due, propose
 from salescast.paths import Dependence
@@ -171,12 +171,3 @@ def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
                 return
         time.sleep(0.1)
     raise StoreUnavailableError(f"the API was not ready after {START_SECONDS} s")
-
-
-def read_receipt(settings: Settings, receipt_id: str) -> dict[str, Any]:
-    """Return the forecast that a receipt stands for, as it was served."""
-    with Ledger(settings.ledger_url) as ledger:
-        rows = ledger.receipt(receipt_id)
-    if rows.empty:
-        raise UnknownReceiptError(f"no forecast has the receipt {receipt_id}")
-    return {"forecast": rows.to_dict("records"), "says": rows.to_string(index=False)}

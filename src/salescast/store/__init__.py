@@ -10,6 +10,7 @@ from salescast.store.tables import append, read, read_all, recover, rehearsing
 from salescast.store.versions import (
     commit_version,
     data_version,
+    fetch_version,
     init_workspace,
     pinned_version,
     pull,
@@ -19,6 +20,7 @@ __all__ = [
     "append",
     "commit_version",
     "data_version",
+    "fetch_version",
     "init_workspace",
     "pinned_version",
     "pull",

@@ -5,8 +5,8 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,40 @@ def pull(root: Path) -> str:
             "run `dvc checkout --force data.dvc`"
         )
     return pinned
+
+
+def fetch_version(root: Path, version: str, target: Path) -> None:
+    """Put the tables of another data version into the new folder `target`, checked byte for byte.
+
+    They come from DVC's cache or its default remote; `data/` is left alone. Raises
+    StoreUnavailableError naming the files that neither has.
+    """
+    if not (root / ".dvc").is_dir():
+        raise StoreUnavailableError(f"{root} is no DVC repository: {version} cannot be fetched")
+    with _dvc(root) as repo:
+        stores = [repo.cache.local]
+        if repo.config["core"].get("remote"):
+            stores.append(repo.cloud.get_remote_odb())
+        listing = _object(stores, version)
+        if listing is None:
+            raise StoreUnavailableError(f"neither DVC's cache nor its remote has {version}")
+        for entry in json.loads(listing):
+            content = _object(stores, entry["md5"])
+            if content is None:
+                raise StoreUnavailableError(f"DVC lacks {entry['relpath']} of {version}")
+            path = target / entry["relpath"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    if data_version(target) != version:
+        raise StoreUnavailableError(f"what DVC has of {version} is damaged; push it again")
+
+
+def _object(stores: Sequence[Any], oid: str) -> bytes | None:
+    """Return the content of a DVC object from the first store that has it."""
+    for odb in stores:
+        with suppress(OSError):
+            return bytes(odb.fs.cat_file(odb.oid_to_path(oid)))
+    return None
 
 
 def init_workspace(root: Path, source: Path) -> None:
