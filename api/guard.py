@@ -111,7 +111,7 @@ def _limited(receive: Receive, declared: int) -> Receive:
         complete = not message.get("more_body", False)
         if max(total, declared) > MAX_BODY_BYTES:
             await _drain(receive, message)
-            raise HTTPException(413)
+            raise HTTPException(413, headers={"Connection": "close"})
         return message
 
     return limited
