@@ -9,13 +9,14 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from salescast.bundle import Releases, encode, example_of
+from salescast.bundle import Release, Releases, encode, example_of
 from salescast.errors import (
     DataQualityError,
     GateRefused,
     NoChampionError,
     ProbeFailed,
     PromotionConflict,
+    StoreUnavailableError,
 )
 from salescast.ledger import Ledger
 from salescast.registry import Candidate
@@ -202,7 +203,7 @@ def test_a_promotion_that_died_after_the_journal_is_finished_by_the_next_call(
         raise SystemExit("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(promotion, "_settle_releases", die)
+        patch.setattr(promotion, "_shadow_before", die)
         with pytest.raises(SystemExit):
             promote(settings, 2)
     assert seen(settings) == ("2", "1", "1")
@@ -300,6 +301,14 @@ def test_a_service_that_refuses_the_release_brings_the_old_one_back(settings):
         promote(settings, 2)
     assert seen(settings) == ("1", "1", "1")
     assert journal(settings).iloc[-1]["reason"].startswith("probe: ")
+
+
+def test_a_release_folder_of_another_ledger_is_not_followed(settings):
+    """Its changes are numbered by somebody else; which came last cannot be known."""
+    promote(settings, 1)
+    Releases(settings.releases).point(Release(9, "1", "0" * 64))
+    with pytest.raises(StoreUnavailableError, match="another ledger's"):
+        promote(settings, 2)
 
 
 def test_examples_survive_their_way_through_json():

@@ -12,12 +12,15 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 
+import httpx
 import pytest
 
 from bench.retail import Figure, publish
 from salescast import store
 from salescast.bundle import issue_all, open_bundle, present
+from salescast.errors import ProbeFailed
 from salescast.settings import CONFIG_VARIABLE, read_settings
+from salescast.stages import probe
 from salescast.stages.promotion import promote, rollback
 from tests.builders import make_tables
 from tests.conftest import ROOT
@@ -118,11 +121,12 @@ def swapped(settings, tmp_path_factory):
         folder = tmp_path_factory.mktemp("load")
         with running(settings, listener), load(url, folder / "swaps", settings) as swaps:
             slowest = swap(settings, url)
+            spoilt = spoil(settings, url)
             while swaps()["answered"] < REQUESTS:
                 time.sleep(0.2)
         with load_while_restarting(settings, listener, url, folder) as restarts:
             pass
-    return swaps(), restarts(), slowest
+    return swaps(), restarts(), slowest, spoilt
 
 
 @contextmanager
@@ -154,6 +158,23 @@ def swap(settings, url):
     return slowest
 
 
+def spoil(settings, url):
+    """Promote while the release's own numbers are other ones; return what became of it."""
+
+    def other(*asked):
+        return issue_all(*asked).assign(mean=0.5)
+
+    before = httpx.get(f"{url}/v1/model").json()["model_version"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe, "issue_all", other)
+        with pytest.raises(ProbeFailed) as refused:
+            promote(settings, 1 + int(before) % len(KINDS), url=url)
+    while httpx.get(f"{url}/v1/model").json()["model_version"] != before:
+        time.sleep(0.1)
+    ready = httpx.get(f"{url}/healthz/ready")
+    return str(refused.value), f"rolled back to version {before}", ready.json()
+
+
 def failed(seen):
     """Return what went wrong, by kind."""
     return {what: count for what, count in seen.items() if what.startswith("failed")}
@@ -176,10 +197,18 @@ def test_no_request_fails_while_processes_are_replaced(swapped):
     assert failed(swapped[1]) == {}
 
 
+def test_a_release_whose_answers_differ_from_its_own_is_taken_back(swapped):
+    """Over the socket, by itself; the service is ready all the while."""
+    said, expected, ready = swapped[3]
+    assert "are not the release's" in said
+    assert said.endswith(expected)
+    assert ready == {"status": "ok", "degraded": []}
+
+
 def test_the_figures_are_published(swapped):
     """Only by `make soak-swaps`: a small sample is no figure."""
     if SOAK:
-        assert publish("swaps", figures(*swapped))
+        assert publish("swaps", figures(*swapped[:3]))
 
 
 def figures(swaps, restarts, slowest):

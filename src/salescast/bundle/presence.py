@@ -12,7 +12,7 @@ from typing import Any
 from salescast.bundle.strict import as_json, read_bytes
 from salescast.errors import DataQualityError
 
-FRESH_SECONDS = 10.0  # a service renews its note every second, a loaded machine allowed for
+FRESH_SECONDS = 20.0  # renewed every second, but not while new answers are made
 
 
 class Note:

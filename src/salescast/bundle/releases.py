@@ -64,19 +64,21 @@ class Releases:
                 _sync_folder(self._folder)
         return digest
 
-    def point(self, release: Release) -> None:
-        """Let `release` serve, unless a later promotion serves already."""
+    def point(self, release: Release) -> Release:
+        """Let `release` serve, unless a later promotion serves already; return which one does."""
         line = json.dumps(asdict(release) | {"check": _check(release)})
         with self._writing():
             try:
                 served = self.champion()
             except (DataQualityError, NoChampionError):
                 served = None
-            if served is None or served.sequence <= release.sequence:
-                part = self._folder / f".{POINTER}"
-                _write_synced(part, line.encode() + b"\n")
-                part.replace(self._folder / POINTER)
-                _sync_folder(self._folder)
+            if served is not None and served.sequence > release.sequence:
+                return served
+            part = self._folder / f".{POINTER}"
+            _write_synced(part, line.encode() + b"\n")
+            part.replace(self._folder / POINTER)
+            _sync_folder(self._folder)
+            return release
 
     def champion(self) -> Release:
         """Return which release serves.

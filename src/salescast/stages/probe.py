@@ -44,7 +44,7 @@ def _await_all(settings: Settings, release: Release) -> int:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         notes = present(settings.releases)
-        late = [note for note in notes if note.get("sequence") != release.sequence]
+        late = [note for note in notes if (note.get("sequence") or 0) < release.sequence]
         refused = [note for note in late if note.get("refused") == release.sequence]
         if not late:
             return len(notes)

@@ -47,6 +47,7 @@ def promote(
     raise_refusal(decision)
     number = str(decision["version"])
     with Ledger(settings.ledger_url) as ledger:
+        settle(settings, ledger)  # a change that was journaled only: the gate looks at the aliases
         serves = _last(ledger)
         if serves is None or serves["model_version"] != number or not _intact(settings, serves):
             _check_rival(decision, serves)
@@ -68,8 +69,10 @@ def rollback(
     """
     with Ledger(settings.ledger_url) as ledger:
         serves = _restore(settings, ledger, to, reason)
-        said = probe(settings, _release(serves), url)
-        _settle_registry(settings, ledger)
+        try:
+            said = probe(settings, _release(serves), url)
+        finally:
+            _settle_registry(settings, ledger)
     number = serves["model_version"]
     return {"version": int(number), "says": f"version {number} is the champion again; {said}"}
 
@@ -82,8 +85,16 @@ def settle(settings: Settings, ledger: Ledger) -> None:
 
 def _settle_releases(settings: Settings, ledger: Ledger) -> None:
     last = _last(ledger)
-    if last is not None:
-        Releases(settings.releases).point(_release(last))
+    if last is None:
+        return
+    served = Releases(settings.releases).point(_release(last))
+    last = _last(ledger) or last
+    if served.sequence > last["sequence"]:
+        raise StoreUnavailableError(
+            f"{settings.releases} follows change {served.sequence} of the champion, the ledger "
+            f"knows {last['sequence']}: it is another ledger's; restore that ledger, or remove the "
+            "file champion there"
+        )
 
 
 def _settle_registry(settings: Settings, ledger: Ledger) -> None:
@@ -228,6 +239,8 @@ def _probed(settings: Settings, ledger: Ledger, serves: dict[str, Any], url: str
     try:
         return probe(settings, _release(serves), url)
     except ProbeFailed as error:
+        if (_last(ledger) or serves)["sequence"] != serves["sequence"]:
+            return "another change came after it"
         if not serves["replaced_version"]:
             raise
         back = _restore(settings, ledger, int(serves["replaced_version"]), f"probe: {error}")
