@@ -160,6 +160,7 @@ class Gate(_Section):
     max_stale_days: int = Field(ge=0)
     max_model_mb: float = Field(gt=0)
     min_rows_per_second: float = Field(gt=0)
+    approval: bool
 
 
 class Monitoring(_Section):

@@ -86,6 +86,21 @@ def test_each_section_of_the_dossier_says_something(trained: Path) -> None:
     assert registry.artifact(version, "dossier/data_card.html").exists()
 
 
+def test_judging_again_adds_no_second_decision(trained: Path) -> None:
+    """The ledger keeps a verdict once, however often the same evidence is judged."""
+    from salescast.stages import run_stage
+
+    settings = read_settings(trained / "config.toml")
+    path = settings.build / "decision.json"
+    kept, counts = path.read_text("utf-8"), []
+    for _ in range(2):
+        run_stage("gate", settings)
+        with Ledger(settings.ledger_url) as ledger:
+            counts.append(len(ledger.decisions()))
+    path.write_text(kept, "utf-8")  # for the tests that follow
+    assert counts[0] == counts[1]
+
+
 @pytest.fixture(scope="module")
 def released(trained: Path) -> Path:
     """Return the workspace once its challenger is champion and has forecast."""

@@ -130,6 +130,25 @@ def test_the_release_lies_beside_its_run(settings):
     assert (registry.artifact(made, f"1-{digest[:16]}") / "manifest.json").exists()
 
 
+def test_nothing_is_promoted_before_a_person_approves(settings, monkeypatch):
+    """With gate.approval a passed gate is not enough; the message says what to type."""
+    monkeypatch.setenv("SALESCAST_GATE__APPROVAL", "true")
+    asked = read_settings(settings.root / "config.toml")
+    with pytest.raises(GateRefused, match="salescast promote 1 --approve"):
+        promote(asked, 1, approve=" ")
+    assert journal(asked).empty
+
+
+def test_an_approval_is_journaled_with_who_and_why(settings, monkeypatch):
+    """Once approved, promoting again asks nobody."""
+    monkeypatch.setenv("SALESCAST_GATE__APPROVAL", "true")
+    asked = read_settings(settings.root / "config.toml")
+    promote(asked, 1, approve="looks right", approver="ada")
+    promote(asked, 1)
+    rows = journal(asked)
+    assert rows[["approver", "reason"]].to_numpy().tolist() == [["ada", "looks right"]]
+
+
 def test_a_refused_version_is_not_promoted_whoever_approves(settings):
     """An approval comes after the gate, not instead of it."""
     check = {"name": "bias", "passed": False, "reason": "bias is +40%"}

@@ -14,6 +14,7 @@ import pandas as pd
 from salescast.bundle import Release, Releases, Trial, write_trial
 from salescast.errors import (
     DataQualityError,
+    GateRefused,
     NoChampionError,
     ProbeFailed,
     PromotionConflict,
@@ -35,13 +36,15 @@ def promote(
     version: int | None = None,
     approve: str | None = None,
     url: str | None = None,
+    approver: str | None = None,
 ) -> dict[str, Any]:
     """Make the judged challenger the champion, and see that services answer with it.
 
     `version`: a registered one instead of the last judged here; `approve`: why somebody agrees,
-    for the journal; `url`: the service to probe. A failed probe rolls back by itself.
-    Raises GateRefused where the gate said no, PromotionConflict where the champion is no longer
-    the one it was compared with, ProbeFailed after a rollback.
+    for the journal; `url`: the service to probe; `approver`: who agrees, default this user.
+    A failed probe rolls back by itself.
+    Raises GateRefused where the gate said no or nobody approved yet, PromotionConflict where the
+    champion is no longer the one it was compared with, ProbeFailed after a rollback.
     """
     decision = decision_of(settings, version)
     raise_refusal(decision)
@@ -51,13 +54,28 @@ def promote(
         serves = _last(ledger)
         if serves is None or serves["model_version"] != number or not _intact(settings, serves):
             _check_rival(decision, serves)
+            agreed = _agreed(settings, number, approve, approver)
             digest = publish(settings, decision)
             reason = approve or "the gate accepted it"
-            serves = _record(ledger, "promote", serves, (number, digest), reason, approve)
+            serves = _record(ledger, "promote", serves, (number, digest), reason, agreed)
         _shadow_before(settings, ledger, serves)  # before it serves: services then look once
         settle(settings, ledger)
         said = _probed(settings, ledger, serves, url)
     return {"version": int(number), "says": f"version {number} is the champion; {said}"}
+
+
+def _agreed(
+    settings: Settings, number: str, approve: str | None, approver: str | None
+) -> str | None:
+    """Return who approved, None where nobody did and nobody has to."""
+    if approve and approve.strip():
+        return approver or getpass.getuser()
+    if settings.gate.approval:
+        raise GateRefused(
+            f"version {number} passed the gate and waits for a person (gate.approval): "
+            f'`salescast promote {number} --approve "why"`'
+        )
+    return None
 
 
 def rollback(
@@ -191,7 +209,7 @@ def _record(
     serves: dict[str, Any] | None,
     made: tuple[str, str],
     reason: str,
-    approve: str | None = None,
+    approver: str | None = None,
 ) -> dict[str, Any]:
     """Journal the change to `made` = (version, digest), and return its line."""
     row: dict[str, Any] = {
@@ -201,8 +219,8 @@ def _record(
         "digest": made[1],
         "reason": reason,
     }
-    if approve:
-        row["approver"] = getpass.getuser()
+    if approver:
+        row["approver"] = approver
     number = ledger.record_promotion(int(serves["sequence"]) if serves else 0, **row)
     return row | {"sequence": number}
 
