@@ -23,6 +23,10 @@ from tests.unit.test_ledger import (  # noqa: F401 - collected again, here with 
     test_recording_a_forecast_again_does_nothing,
     test_recording_an_outcome_again_does_nothing,
 )
+from tests.unit.test_ledger_truth import (  # noqa: F401 - likewise
+    test_a_clock_that_steps_back_does_not_undo_a_correction,
+    test_ten_thousand_messy_outcomes_score_bit_for_bit_like_orderly_ones,
+)
 
 
 @pytest.fixture

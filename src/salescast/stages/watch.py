@@ -37,7 +37,7 @@ def monitor(settings: Settings, today: date | None = None, brief: bool = False) 
     model, version = _champion(settings)
     limits = _limits(settings)
     with Ledger(settings.ledger_url) as ledger:
-        take_in(ledger, tables, known)
+        take_in(ledger, tables, known, brief=brief)
         raised = [*_of_data(settings, tables, known, now)]
         summary: dict[str, Any] = {"origin": f"{known:%Y-%m-%d}", "today": f"{now:%Y-%m-%d}"}
         if model is not None:
@@ -84,12 +84,17 @@ def _champion(settings: Settings) -> tuple[Model | None, str]:
     return champion.model, champion.version
 
 
-def take_in(ledger: Ledger, tables: schema.Tables, known: pd.Timestamp) -> int:
-    """Write what was sold into the ledger, from before the newest it has; return how many rows."""
-    newest = ledger.newest_outcome()
+def take_in(ledger: Ledger, tables: schema.Tables, known: pd.Timestamp, *, brief: bool) -> int:
+    """Write what was sold into the ledger; return how many rows were new.
+
+    Everything of the watched days is offered each time, so what a ledger missed while it did not
+    answer is caught up. `brief`: only what was recorded since shortly before its newest.
+    """
     sales = tables["sales"]
-    since = known - WATCHED_DAYS * DAY if newest is None else newest - OVERLAP_DAYS * DAY
-    return ledger.record_outcomes(sales[sales["recorded_at"] >= since])
+    newest = ledger.newest_outcome() if brief else None
+    if newest is None:
+        return ledger.record_outcomes(sales[sales["date"] > known - WATCHED_DAYS * DAY])
+    return ledger.record_outcomes(sales[sales["recorded_at"] >= newest - OVERLAP_DAYS * DAY])
 
 
 def _of_data(
