@@ -175,6 +175,7 @@ class Monitoring(_Section):
     retrain_days: int = Field(91, ge=1)
     wait_days: int = Field(14, ge=1)
     adapt_days: int = Field(28, ge=15)
+    notify: tuple[str, ...] = Field((), repr=False)
 
 
 class Serving(_Section):

@@ -128,7 +128,10 @@ def open_world(settings: Settings, plan: Plan) -> World:
     feed = settings.feed.model_copy(
         update={"kind": "godatamarkets", "weather": "", "godatamarkets": simulated}
     )
-    own = settings.model_copy(update={"root": root, "feed": feed, "stores": Stores()})
+    quiet = settings.monitoring.model_copy(update={"notify": ()})  # nobody is woken by a rehearsal
+    own = settings.model_copy(
+        update={"root": root, "feed": feed, "stores": Stores(), "monitoring": quiet}
+    )
     world = World(own, plan, Simulation(plan.size, plan.seed, plan.faults))
     _resume(world, own.build / "days")
     return world

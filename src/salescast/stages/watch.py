@@ -1,6 +1,7 @@
 """What came true: live scores, tests that may be looked at daily, alarms, and why to train."""
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import date
@@ -14,11 +15,13 @@ from salescast.bundle import Releases
 from salescast.errors import NoChampionError
 from salescast.ledger import Ledger
 from salescast.model import Integrated, Model, label
+from salescast.notify import notify
 from salescast.orders import unit_costs
 from salescast.schema import last_day
 from salescast.settings import Settings
 from salescast.stages.files import read_frame, write_json
 
+log = logging.getLogger("salescast")
 DAY = pd.Timedelta(days=1)
 WATCHED_DAYS = 84  # the tests look back so far; what they have not found by then is no news
 HELD_DAYS = 7  # after data in doubt nothing is learned for a week
@@ -49,6 +52,8 @@ def monitor(settings: Settings, today: date | None = None, brief: bool = False) 
         earlier = ledger.alarms()
         new = alarms.quiet(raised, earlier, now, limits.cooldown_days)
         ledger.record_alarms([each | {"origin": now} for each in new])
+        if not notify(settings.monitoring.notify, new, settings.product.name):
+            log.warning("not everybody in monitoring.notify could be told of the alarms")
         recent = earlier[(earlier["origin"] > now - HELD_DAYS * DAY) & (earlier["origin"] < now)]
         due = alarms.training(raised, recent, _trained_days(ledger, now), now, limits)
     summary |= {"alarms": new, "raised": raised, "training": vars(due) if due else None}
