@@ -52,16 +52,26 @@ const tidy = (value, digits) => Number(value.toFixed(digits)) + 0; // never −0
 /** Return money of a currency (ISO 4217); large amounts without cents. */
 export function money(value, currency) {
   const digits = Math.abs(value) < 100 && !Number.isInteger(value) ? 2 : 0;
-  const style = currency ? { style: "currency", currency, currencyDisplay: "narrowSymbol" } : {};
-  const range = { minimumFractionDigits: digits, maximumFractionDigits: digits };
-  return minus(new Intl.NumberFormat(LOCALE, { ...style, ...range }).format(tidy(value, digits)));
+  return amount(value, currency, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 /** Return a large amount of money in three figures: $4.34M. */
 export function roughly(value, currency) {
+  return amount(value, currency, { notation: "compact", maximumSignificantDigits: 3 });
+}
+
+// Not Intl's own currency style: in some regions its commas differ from those of plain numbers.
+function amount(value, currency, digits) {
+  const text = new Intl.NumberFormat(LOCALE, digits).format(Math.abs(value));
+  const sign = value < 0 && /[1-9]/.test(text) ? MINUS : "";
+  return `${sign}${currency ? symbol(currency) : ""}${text}`;
+}
+
+function symbol(currency) {
   const style = { style: "currency", currency, currencyDisplay: "narrowSymbol" };
-  const rough = { notation: "compact", maximumSignificantDigits: 3 };
-  return minus(new Intl.NumberFormat(LOCALE, { ...style, ...rough }).format(value));
+  const parts = new Intl.NumberFormat(LOCALE, style).formatToParts(0);
+  const found = parts.find((part) => part.type === "currency").value;
+  return /[a-z]$/i.test(found) ? `${found}\u00a0` : found;
 }
 
 const DEGRADED = {

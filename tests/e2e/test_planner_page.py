@@ -344,6 +344,16 @@ def test_what_the_numbers_had_to_do_without_is_said_in_plain_words(desk: Desk, u
     assert warned == ["Weather forecast is not today’s", "Limited: moon in the way"]
 
 
+def test_numbers_follow_the_readers_notation(browser: Browser, url: str) -> None:
+    """A German reads 12,75 and 1.872, in money as elsewhere; the words stay English."""
+    page = browser.new_page(locale="de-DE")
+    open_page(page, f"{url}/#/s1/u1")
+
+    assert "$12,75 less" in page.locator("#order").inner_text()
+    assert "1.872 days" in page.locator("#trust").inner_text()
+    page.close()
+
+
 def test_a_page_left_open_follows_a_new_model(desk: Desk, url: str) -> None:
     """Whoever comes back to it sees the numbers of now."""
     open_page(desk.page, f"{url}/#/s1/u1")
