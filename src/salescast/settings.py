@@ -23,8 +23,12 @@ from salescast.errors import ConfigError
 
 CONFIG_VARIABLE = "SALESCAST_CONFIG"
 PREFIX = "SALESCAST_"
-NO_KEYS = frozenset({CONFIG_VARIABLE, "SALESCAST_REAL_DATA", "SALESCAST_NO_SKIPS"})
-"""Variables that are no key: where the configuration lies, and what the tests ask for."""
+API_KEY_VARIABLE = "SALESCAST_API_KEY"
+NO_KEYS = frozenset(
+    {CONFIG_VARIABLE, API_KEY_VARIABLE, "SALESCAST_REAL_DATA", "SALESCAST_NO_SKIPS"}
+)
+"""Variables that are no key: where the configuration lies, the key for a protected service that a
+promotion probes, and what the tests ask for."""
 
 
 class _Section(BaseModel):

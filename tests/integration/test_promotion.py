@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import pandas as pd
 import pytest
@@ -320,6 +322,25 @@ def test_a_service_that_refuses_the_release_brings_the_old_one_back(settings):
         promote(settings, 2)
     assert seen(settings) == ("1", "1", "1")
     assert journal(settings).iloc[-1]["reason"].startswith("probe: ")
+
+
+def test_a_service_that_asks_for_a_key_is_believed_by_its_note(settings):
+    """Without a key nobody can compare its answers; that is no reason to take the release back."""
+
+    class Locked(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(401)
+            self.end_headers()
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Locked) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        said = promote(settings, 1, url=f"http://127.0.0.1:{server.server_port}")["says"]
+        server.shutdown()
+    assert "SALESCAST_API_KEY" in said
+    assert seen(settings) == ("1", "1", "1")
 
 
 def test_a_release_folder_of_another_ledger_is_not_followed(settings):

@@ -1,5 +1,6 @@
 """Whether the services answer as the release does: asked over HTTP, compared bit for bit."""
 
+import os
 import time
 from contextlib import suppress
 from typing import Any
@@ -11,7 +12,7 @@ from salescast import store
 from salescast.bundle import Release, Releases, issue_all, present
 from salescast.errors import ProbeFailed
 from salescast.forecasts import SERIES
-from salescast.settings import Settings
+from salescast.settings import API_KEY_VARIABLE, Settings
 
 PATIENCE_SECONDS = 30.0  # a service makes the forecasts of every series first
 ASKED = 3  # series: the first, the middle, the last
@@ -28,9 +29,13 @@ def probe(settings: Settings, release: Release, url: str | None = None) -> str:
         return "no service runs"
     address = url or f"http://{settings.serving.host}:{settings.serving.port}"
     taken = f"{services} {'service' if services == 1 else 'services'} took it"
-    with httpx.Client(base_url=address, timeout=10) as client:
+    key = os.environ.get(API_KEY_VARIABLE)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with httpx.Client(base_url=address, timeout=10, headers=headers) as client:
         try:
             _await_version(client, release)
+        except PermissionError:  # it may well be right; nobody may ask
+            return f"{taken}, none was asked: put a key for {address} into {API_KEY_VARIABLE}"
         except (httpx.TransportError, ProbeFailed) as error:
             if url is not None:
                 raise ProbeFailed(f"{address} did not answer with the release: {error}") from error
@@ -61,6 +66,8 @@ def _await_version(client: httpx.Client, release: Release) -> None:
     deadline, said = time.monotonic() + PATIENCE_SECONDS, ""
     while time.monotonic() < deadline:
         reply = client.get("/v1/model")
+        if reply.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+            raise PermissionError
         with suppress(ValueError):
             body = reply.json()
             if reply.is_success and body.get("release") != release.digest and not said:
