@@ -36,7 +36,13 @@ SEVERITY: Mapping[str, Severity] = {
 """Every alarm: a page needs a person now, a ticket this week."""
 
 RETRAINS = ("demand_shift", "forecast_bias", "coverage_off", "weather_skill")
-HOLDS = ("delivery_refused", "rows_quarantined", "data_stale")
+HOLDS: Mapping[str, int] = {
+    "delivery_refused": 7,
+    "rows_quarantined": 7,
+    "data_stale": 7,
+    "gauge_suspect": 35,  # it is noticed late: what it spoiled lies weeks back
+}
+"""Alarms after which nothing is learned, and for how many days."""
 CHECKS: Mapping[str, str] = {
     "sales_recorded_in_time": "sales_late",
     "sales_fresh": "sales_late",
@@ -247,13 +253,14 @@ def training(
 ) -> Training | None:
     """Return why to train today: an alarm, or the schedule; None where there is no reason.
 
-    `raised`: today's alarms before any cooldown; `earlier`: the ledger's of the last week;
+    `raised`: today's alarms before any cooldown; `earlier`: the ledger's;
     `trained`: days since the last training. Nothing is learned from data that are in doubt, and
     nothing twice within `wait_days`. A shift of demand is learned from the days since, once
     `adapt_days` of them can be learned from and examined.
     """
-    doubt = {a["name"] for a in raised} | set(earlier["name"])
-    if doubt & set(HOLDS) or trained is None:
+    ago = zip(earlier["name"], (today - earlier["origin"]).dt.days, strict=True)
+    doubt = any(0 <= days < HOLDS.get(name, 0) for name, days in ago)
+    if doubt or trained is None or any(a["name"] in HOLDS for a in raised):
         return None
     asked = next((a for a in raised if a["name"] in RETRAINS), None)
     if asked and trained >= limits.wait_days:

@@ -24,7 +24,6 @@ from salescast.stages.files import read_frame, write_json
 log = logging.getLogger("salescast")
 DAY = pd.Timedelta(days=1)
 WATCHED_DAYS = 84  # the tests look back so far; what they have not found by then is no news
-HELD_DAYS = 7  # after data in doubt nothing is learned for a week
 OVERLAP_DAYS = 7  # sales recorded so long before the newest are offered to the ledger again
 
 
@@ -54,8 +53,7 @@ def monitor(settings: Settings, today: date | None = None, brief: bool = False) 
         ledger.record_alarms([each | {"origin": now} for each in new])
         if not notify(settings.monitoring.notify, new, settings.product.name):
             log.warning("not everybody in monitoring.notify could be told of the alarms")
-        recent = earlier[(earlier["origin"] > now - HELD_DAYS * DAY) & (earlier["origin"] < now)]
-        due = alarms.training(raised, recent, _trained_days(ledger, now), now, limits)
+        due = alarms.training(raised, earlier, _trained_days(ledger, now), now, limits)
     summary |= {"alarms": new, "raised": raised, "training": vars(due) if due else None}
     summary["drift_threshold"] = settings.monitoring.drift_threshold
     if brief:
