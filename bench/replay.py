@@ -1,0 +1,78 @@
+"""How long a replayed year takes, what a year of trouble costs, and whether it repeats itself.
+
+`DAYS=60 SEEDS=1 make bench-replay` looks at less.
+"""
+
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.retail import CONFIG, Figure, publish
+from flows.engine import inline
+from flows.replay import replay
+from salescast import store
+from salescast.settings import read_settings
+from salescast.stages.accounts import account
+from salescast.stages.replay import World, make_plan, open_world
+
+DAYS = int(os.environ.get("DAYS", "365"))
+SEEDS = range(7, 7 + int(os.environ.get("SEEDS", "3")))
+
+
+def replayed(root: Path, scenario: str, seed: int) -> tuple[World, dict[str, Any], list[float]]:
+    """Return a replay's world, its accounts and the peak memory after each day, MB."""
+    os.environ["SALESCAST_FEED__GODATAMARKETS__SEED"] = str(seed)
+    root.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(CONFIG, root / "config.toml")
+    settings = read_settings(root / "config.toml")
+    peaks: list[float] = []
+
+    def tell(_: World) -> None:
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+    plan = make_plan(settings, (f"{scenario}-{seed}", "small"), None, DAYS, [scenario])
+    world = open_world(settings, plan)
+    with store.rehearsing():
+        replay(inline, world, tell)
+        return world, account(world), peaks
+
+
+def figures() -> Iterator[Figure]:
+    """Replay a calm year, and years of trouble of several seeds, one of them twice."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        _, calm, peaks = replayed(Path(folder) / "calm", "calm", 7)
+        minutes = (time.perf_counter() - start) / 60
+        yield Figure(f"calm, {DAYS} days, small", minutes, "minutes", "≤ 3")
+        grown = peaks[-1] - peaks[len(peaks) // 2]
+        yield Figure("peak memory grown in the second half", grown, "MB", "≤ 100")
+        yield Figure("calm: false pages", float(len(calm["false_pages"])), "pages", "≤ 0")
+        yield from _troubled(Path(folder))
+
+
+def _troubled(folder: Path) -> Iterator[Figure]:
+    years = [replayed(folder / "year", "year", seed) for seed in SEEDS]
+    shares = [told["recovered"] for _, told, _ in years]
+    yield Figure("year: of the oracle's saving", float(np.mean(shares)), "share", "≥ 0.7")
+    yield Figure("year: least of the seeds", float(np.min(shares)), "share")
+    for name in ("planner", "frozen", "oracle"):
+        ratios = [told["against"][name]["ratio"] for _, told, _ in years]
+        yield Figure(f"year: our cost ÷ {name}'s", float(np.mean(ratios)))
+    found = [fault["alarm"] is not None for _, told, _ in years for fault in told["detections"]]
+    yield Figure("year: faults told", float(np.mean(found)), "share", "≥ 0.9")
+    first = years[0][0].settings.build / "replay.json"
+    again = replayed(folder / "again", "year", SEEDS[0])[0].settings.build / "replay.json"
+    same = float(first.read_bytes() == again.read_bytes())
+    yield Figure("the same replay twice is identical", same, "1 if so", "≥ 1")
+
+
+if __name__ == "__main__":
+    sys.exit(0 if publish("replay", figures()) else 1)
