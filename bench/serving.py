@@ -22,7 +22,7 @@ from statistics import median
 from typing import Any
 
 from bench.flow import CLI, ROOT, spend
-from bench.retail import FOLDER, Figure, publish
+from bench.retail import CONFIG, FOLDER, Figure, publish
 from salescast import features, registry, schema, store
 from salescast.settings import CONFIG_VARIABLE, Settings, read_settings
 
@@ -49,8 +49,10 @@ class Server:
 
 
 def workspace() -> Settings:
-    """Return a workspace whose life cycle has run, with a champion; it is made once."""
-    if not (WORKSPACE / "build" / "forecasts.parquet").exists():
+    """Return a workspace whose life cycle has run, with a champion; made anew for a new config."""
+    config = WORKSPACE / "config.toml"
+    same = config.exists() and config.read_bytes() == CONFIG.read_bytes()
+    if not same or not (WORKSPACE / "build" / "forecasts.parquet").exists():
         where = str(WORKSPACE.relative_to(ROOT))
         spend([*CLI, "run", "--engine", "inline", "--workspace", where, "--json"], {})
     return read_settings(WORKSPACE / "config.toml")

@@ -271,9 +271,11 @@ def replay(
 def serve(
     host: Annotated[str | None, typer.Option(help="Default: serving.host.")] = None,
     port: Annotated[int | None, typer.Option(help="Default: serving.port.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes on one port.")] = 1,
 ) -> None:
     """Serve the champion over HTTP."""
     import uvicorn
+    from uvicorn.supervisors import Multiprocess
 
     if host:  # the application protects itself where it can be reached from elsewhere
         os.environ[f"{PREFIX}SERVING__HOST"] = host
@@ -287,8 +289,12 @@ def serve(
         http=__import__("api.protocol", fromlist=["protocol"]).PatientProtocol,
         log_level="warning",
         server_header=False,
+        workers=workers,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    if workers == 1:
+        uvicorn.Server(config).run(sockets=[listener])
+    else:  # a worker that dies is replaced
+        Multiprocess(config, [listener]).run()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -113,10 +113,11 @@ def released(trained: Path) -> Path:
     return trained
 
 
-def test_help_lists_the_commands_tested_here():
+def test_help_lists_the_commands_that_are_tested():
     """A command that is added gets a test."""
     names = {command.name or command.callback.__name__ for command in app.registered_commands}
-    tests = Path(__file__).read_text("utf-8")
+    folder = Path(__file__).parent.parent
+    tests = "".join(path.read_text("utf-8") for path in folder.glob("*/test_*.py"))
     assert {name for name in names if f'"{name}"' not in tests} == set()
 
 
@@ -314,11 +315,12 @@ def test_monitor_scores_what_has_come_true(released, monkeypatch, capfd):
     assert Path(result["report"]).read_text().startswith("<!")
 
 
-def test_serve_answers_on_the_port_it_names(released):
+@pytest.mark.parametrize("more", [(), ("--workers", "2")], ids=["one process", "two"])
+def test_serve_answers_on_the_port_it_names(released, more):
     """`serve --port 0` says on stderr where it listens, answers there, and ends when told to."""
     code = "from salescast.cli import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "serve", "--port", "0"],
+        [sys.executable, "-c", code, "serve", "--port", "0", *more],
         env=os.environ | {"SALESCAST_CONFIG": str(released / "config.toml")},
         stderr=subprocess.PIPE,
         text=True,
