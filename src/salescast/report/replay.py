@@ -59,11 +59,11 @@ def _tiles(told: Mapping[str, Any]) -> str:
     found = [d["days"] for d in told["detections"] if d["days"] is not None]
     promoted = [t for t in told["trained"] if not t["refused"]]
     sure = f"80 % sure of {html.share(low)} to {html.share(high)}"
-    middle = f"after {np.median(found):.0f} days in the middle" if found else "nothing to find"
+    middle = f"days until told, median: {np.median(found):.0f}" if found else "nothing to find"
     verdicts = f"{len(promoted)} promoted, {len(told['trained']) - len(promoted)} refused"
     all_found = len(found) == len(told["detections"])
     facts = [
-        ("Saved against the status quo", f"{html.money(saved, currency)} a year", sure, "good"),
+        ("Saved a year against the status quo", html.money(saved, currency), sure, "good"),
         ("Of what the best possible saves", html.share(told["recovered"]), "", ""),
         ("Pages", str(len(pages)), f"{false} false", "bad" if false else "good"),
         (
@@ -78,32 +78,47 @@ def _tiles(told: Mapping[str, Any]) -> str:
 
 
 def _money(told: Mapping[str, Any]) -> str:
+    sums = {name: np.cumsum(told["costs"][name]["cycles"]) for name, _ in POLICIES}
+    best = sums["oracle"]
+    beyond = {name: sums[name] - best for name in ("ours", "frozen")}
+    figures = html.figure(
+        "Cost so far", "all meet the same demand", _curves("cost", told, sums)
+    ) + html.figure(
+        "Cost so far, beyond the best possible",
+        "what learning again is worth: where the lines part",
+        _curves("beyond", told, beyond),
+    )
+    lead = "What empty and overfull shelves cost. Grey: something was wrong."
+    shown = f'<div class="plots">{figures}</div>'
+    return html.section("The money", lead, shown) + _ways(told)
+
+
+def _curves(name: str, told: Mapping[str, Any], sums: Mapping[str, Any]) -> str:
     currency = told["currency"]
     ends = pd.to_datetime(told["reviews"][: len(told["costs"]["ours"]["cycles"])])
-    ends = ends + pd.Timedelta(days=9)
-    sums = {name: np.cumsum(told["costs"][name]["cycles"]) for name, _ in POLICIES}
-    alt = "Cost so far at the end: " + ", ".join(
-        f"{title} {html.money(float(sums[name][-1]), currency)}" for name, title in POLICIES
+    ends = ends + pd.Timedelta(days=9)  # a review's cycle is over so many days after it
+    titles = {key: title for key, title in POLICIES if key in sums}
+    alt = "At the end: " + ", ".join(
+        f"{title} {html.money(float(sums[key][-1]), currency)}" for key, title in titles.items()
     )
 
     def draw(axes: Any) -> None:
         for fault in told["detections"]:
-            axes.axvspan(
-                pd.Timestamp(fault["start"]),
-                pd.Timestamp(fault["end"]),
-                color=plots.GRID,
-                alpha=0.45,
-                linewidth=0,
-            )
-        for style, (name, title) in zip(LINES, POLICIES, strict=True):
-            axes.plot(ends, sums[name], label=title, **style)
-        axes.set_ylim(bottom=0)
+            days = pd.Timestamp(fault["start"]), pd.Timestamp(fault["end"])
+            axes.axvspan(*days, color=plots.GRID, alpha=0.45, linewidth=0)
+        for style, (key, title) in zip(LINES, POLICIES, strict=True):
+            if key in titles:
+                axes.plot(ends, sums[key], label=title, **style)
         axes.yaxis.set_major_formatter(lambda value, _: html.money(value, currency))
         axes.grid(axis="y", linewidth=0.7)
         _dates(axes)
         axes.legend(frameon=False, loc="upper left", labelcolor=plots.INK)
 
-    drawn = plots.svg("cost", alt, (9.0, 3.8), draw)
+    return plots.svg(name, alt, (5.6, 3.6), draw)
+
+
+def _ways(told: Mapping[str, Any]) -> str:
+    currency = told["currency"]
     rows = [
         [
             title,
@@ -116,13 +131,9 @@ def _money(told: Mapping[str, Any]) -> str:
         ]
         for name, title in POLICIES
     ]
-    table = html.table(
-        "Lost margin, goodwill and holding; all meet the same demand with the same first stock",
-        ["ordering", "cost", "a year", "served", "ours against it"],
-        rows,
-    )
-    lead = "What empty and overfull shelves cost. Grey: something was wrong."
-    return html.section("The money", lead, html.figure("Cost so far", "", drawn) + table)
+    head = ["ordering", "cost", "a year", "served", "ours against it"]
+    lead = "Lost margin, goodwill and holding, from the same first stock."
+    return html.section("Ways of ordering", lead, html.table("Each way's cost", head, rows))
 
 
 def _dates(axes: Any) -> None:
@@ -167,7 +178,7 @@ def _timeline(told: Mapping[str, Any]) -> str:
             )
         axes.set_yticks([-n for n in range(len(LANES))], LANES)
         axes.set_ylim(-len(LANES) + 0.5, 1.2)
-        axes.set_xlim(start, end)
+        axes.set_xlim(start - pd.Timedelta(days=3), end + pd.Timedelta(days=3))
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", linewidth=0.5)
         _dates(axes)
