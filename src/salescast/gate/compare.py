@@ -16,7 +16,10 @@ Floats = NDArray[np.float64]
 DAY = ("store_id", "item_id", "origin", "date")
 SEGMENTS = {"store": "store_id", "item": "item_id", "lead_band": "lead_band"}
 MIN_ORIGINS = 4  # fewer origins of a segment, of a new store for example, say nothing
-ALPHA = 0.05
+ALPHA = 0.05  # chance of an error in each check
+# Challengers come again and again, and what saves often and loses rarely looks better than it is:
+# make bench-gate measures that this keeps the worse from being promoted in at most 5 % of cases.
+PROMOTION_ALPHA = 0.01
 
 
 def paired(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
@@ -25,15 +28,15 @@ def paired(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
     return pairs.assign(saved=pairs["theirs"] - pairs["cost"])
 
 
-def surely(values: Sequence[float], block: int, seed: int) -> float:
-    """Return what the mean of `values` exceeds with 95 % confidence; −∞ for too few.
+def surely(values: Sequence[float], block: int, seed: int, alpha: float = ALPHA) -> float:
+    """Return what the mean of `values` exceeds with confidence 1 − `alpha`; −∞ for too few.
 
     A circular bootstrap of blocks, spread by √(n ÷ (n − block)): within n values the mean of a
     resample varies too little by that factor.
     """
     if len(values) <= block:
         return float("-inf")
-    (low,) = metrics.bootstrap(values, [ALPHA], seed, block)
+    (low,) = metrics.bootstrap(values, [alpha], seed, block)
     mean = float(np.mean(values))
     return mean - (mean - low) * float(np.sqrt(len(values) / (len(values) - block)))
 

@@ -7,7 +7,15 @@ import numpy as np
 import pandas as pd
 
 from salescast.backtest import BLIND
-from salescast.gate.compare import DAY, SEGMENTS, paired, surely, worse_segments
+from salescast.gate.compare import (
+    ALPHA,
+    DAY,
+    PROMOTION_ALPHA,
+    SEGMENTS,
+    paired,
+    surely,
+    worse_segments,
+)
 from salescast.gate.controls import FORESIGHTED, SHUFFLED
 from salescast.gate.evidence import Check, Evidence, Policy, check
 
@@ -19,13 +27,15 @@ def beats(rows: pd.DataFrame, theirs: pd.DataFrame, name: str, policy: Policy) -
     return check(f"beats_{name}", (low, "> 0, 95 % sure"), said, low > 0, fix)
 
 
-def _saved(pairs: pd.DataFrame, name: str, policy: Policy) -> tuple[float, str]:
+def _saved(
+    pairs: pd.DataFrame, name: str, policy: Policy, alpha: float = ALPHA
+) -> tuple[float, str]:
     """Return the lower bound of what is saved a series-day, and a sentence."""
     values = _by_origin(pairs)
-    low = surely(values, policy.block, policy.seed)
+    low = surely(values, policy.block, policy.seed, alpha)
     said = (
         f"it saves {np.mean(values) if values else float('nan'):.4f} a series-day against {name}, "
-        f"95 % sure of {low:.4f}, over {len(values)} origins"
+        f"{1 - alpha:.0%} sure of {low:.4f}, over {len(values)} origins"
     )
     return low, said
 
@@ -39,14 +49,14 @@ def champion(rows: pd.DataFrame, champion: pd.DataFrame | None, policy: Policy) 
     """Ask for money saved against the champion; on a tie it stays."""
     if champion is None:
         said = "no other version is champion"
-        return check("beats_champion", ("no champion", "> 0 saved, 95 % sure"), said, True, "")
+        return check("beats_champion", ("no champion", "> a tie, 99 % sure"), said, True, "")
     pairs = paired(rows, champion)
-    low, said = _saved(pairs, "the champion", policy)
+    low, said = _saved(pairs, "the champion", policy, PROMOTION_ALPHA)
     count, tie = pairs["origin"].nunique(), policy.min_saving * float(pairs["theirs"].mean() or 0)
     said += f", each forecast by a fit that ended at its origin or before; up to {tie:.4f} is a tie"
     enough = count >= policy.min_origins
     fix = "the champion stays" if enough else f"only {count} origins are common: compare later"
-    return check("beats_champion", (low, "> a tie, 95 % sure"), said, enough and low > tie, fix)
+    return check("beats_champion", (low, "> a tie, 99 % sure"), said, enough and low > tie, fix)
 
 
 def segments(rows: pd.DataFrame, rival: pd.DataFrame | None, policy: Policy) -> list[Check]:
