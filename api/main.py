@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI, Response
@@ -43,42 +44,46 @@ def create_app(
     """
     _log_to_stderr()
     settings = settings or read_settings()
-    serving = Serving(settings)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        drain_before_exit(app.state.draining, settings.serving.drain_seconds)
-        task = asyncio.create_task(serving.keep_fresh(refresh_seconds))
-        yield
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        app.state.ledger.close()
-
     app = FastAPI(
         title=settings.product.name,
         summary=f"Demand forecasts of {settings.product.retailer}, as units per store, item, day.",
         version="1",
-        lifespan=lifespan,
+        lifespan=partial(_lifespan, refresh_seconds),
         docs_url=None,
         redoc_url=None,
     )
-    app.state.serving = serving
-    app.state.draining = threading.Event()
-    metrics = Metrics()
-    app.state.settings = settings
-    app.state.batches = Batches(settings.build / "batches")
-    app.state.ledger = Ledger(settings.ledger_url)
+    _equip(app, settings)
     app.openapi = document(app)  # type: ignore[method-assign] # FastAPI's documented way
     problems.install(app)
-    app.state.access = access(settings.serving, settings.api_keys)
-    app.add_middleware(Guard, metrics=metrics, access=app.state.access)
-    app.add_middleware(Farewell, draining=app.state.draining)
     for routes in (lean, v1, planning.v1, recording.v1, batches.v1, health):
         app.include_router(routes)
-    _add_metrics(app, metrics)
     _add_pages(app, f"http://{settings.serving.host}:{settings.serving.port}")
     return app
+
+
+def _equip(app: FastAPI, settings: Settings) -> None:
+    """Give the application what its routes ask for, and its middleware; nothing is read yet."""
+    app.state.settings = settings
+    app.state.serving = Serving(settings)
+    app.state.draining = threading.Event()
+    app.state.batches = Batches(settings.build / "batches")
+    app.state.ledger = Ledger(settings.ledger_url)
+    app.state.access = access(settings.serving, settings.api_keys)
+    metrics = Metrics()
+    app.add_middleware(Guard, metrics=metrics, access=app.state.access)
+    app.add_middleware(Farewell, draining=app.state.draining)
+    _add_metrics(app, metrics)
+
+
+@asynccontextmanager
+async def _lifespan(refresh_seconds: float, app: FastAPI) -> AsyncIterator[None]:
+    drain_before_exit(app.state.draining, app.state.settings.serving.drain_seconds)
+    task = asyncio.create_task(app.state.serving.keep_fresh(refresh_seconds))
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    app.state.ledger.close()
 
 
 def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
