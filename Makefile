@@ -71,13 +71,11 @@ serve: $(INSTALLED) ## Serve the champion of the last `make run`, or this checko
 	@if [ -f $(BUILD)/config.toml ]; then export SALESCAST_CONFIG=$(BUILD)/config.toml; fi; \
 		$(BIN)/salescast serve
 
-up: $(INSTALLED) ## Start a Prefect server and a worker, with all flows on their schedules
-	@export PREFECT_API_URL=$${PREFECT_API_URL:-http://127.0.0.1:4200/api}; \
-	$(BIN)/prefect server start & server=$$!; trap "kill $$server" EXIT; \
-	until $(BIN)/prefect --no-prompt work-pool create salescast --type process --overwrite \
-		>/dev/null 2>&1; do kill -0 $$server || exit 1; sleep 1; done; \
-	$(BIN)/prefect --no-prompt deploy --all && \
-	$(BIN)/prefect worker start --pool salescast --limit 1
+up: $(INSTALLED) $(DATA) ## Start MLflow, Prefect, a worker and the API; deploy every flow
+	@$(BIN)/python -m scripts.up up
+
+down: $(INSTALLED) ## Stop what `make up` started
+	@$(BIN)/python -m scripts.up down
 
 docs: $(INSTALLED) ## Build the documentation into build/site, strictly
 	@PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

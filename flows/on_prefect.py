@@ -18,6 +18,7 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
+from prefect.events import emit_event
 from prefect.runtime import flow_run
 
 from flows import deploy as deploying
@@ -117,6 +118,9 @@ def _quality(result: Result) -> None:
 def _monitoring(result: Result) -> None:
     create_link_artifact(key="report", link=Path(result["report"]).resolve().as_uri())
     create_table_artifact(key="alarms", table=result["alarms"], description=result["says"])
+    if result["training"]:  # an automation of scripts/automations.py runs the training then
+        told = {"prefect.resource.id": "salescast.monitor"}
+        emit_event("salescast.training-wanted", told, payload={"why": str(result["training"])})
 
 
 ARTIFACTS: Mapping[str, Callable[[Result], None]] = {

@@ -235,3 +235,17 @@ def test_a_flow_run_whose_worker_was_killed_is_found_and_ended(
     assert not stores.prefect_runs(settings).well
     assert stores.reap(settings) >= 1
     assert run not in stores.running_flows(-1)
+
+
+def test_the_automations_are_held_once_and_one_run_of_a_flow_at_a_time(server: Server) -> None:
+    """Deploying again replaces them; a second run of a deployment waits for its turn."""
+    from scripts import up
+
+    with httpx.Client(base_url=server.api, timeout=30) as api:
+        up.automate(api)
+        up.automate(api)
+    held = sorted(one["name"] for one in server.post("automations/filter"))
+    limits = [one["global_concurrency_limit"]["limit"] for one in server.post("deployments/filter")]
+
+    assert held == ["alarm when the day's data are missing", "train when monitoring asks"]
+    assert limits == [1] * len(FLOWS)
