@@ -28,6 +28,7 @@ GONE = (  # of the simulated retailer, of its data, and what is told of them
     *("tests/unit/godatamarkets", "tests/unit/feeds/test_open_feed.py", "tests/clones.py"),
     *("tests/integration/test_oracle.py", "tests/integration/test_quality_faults.py"),
     *("tests/integration/test_bench_small.py", "tests/integration/test_dvc_repro.py"),
+    *("tests/integration/test_gate_controls.py", "tests/unit/test_bench_gate.py"),
     *("tests/integration/test_fork.py", "tests/integration/test_twins.py"),
     *("tests/e2e/test_lifecycle.py", "tests/e2e/test_uk_gift_retailer.py"),
     *("docs/tutorial.md", "docs/reference/simulator.md", "docs/explanation/forecast-quality.md"),
