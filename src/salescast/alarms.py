@@ -201,12 +201,21 @@ def of_forecasts(
 def drifted(
     drifts: Mapping[str, float], usual: Mapping[str, float], threshold: float
 ) -> list[Alarm]:
-    """Return a ticket per input that differs from its season more than earlier years ever did."""
-    return [
-        alarm("input_drift", column, {"psi": value, "usual": usual.get(column, threshold)})
+    """Return one ticket where inputs differ from their season more than earlier years ever did.
+
+    The evidence names the input that differs most, and the others.
+    """
+    beyond_usual = {
+        column: value
         for column, value in drifts.items()
         if value > max(threshold, usual.get(column, threshold))
-    ]
+    }
+    if not beyond_usual:
+        return []
+    most = max(beyond_usual, key=lambda column: beyond_usual[column] - usual.get(column, threshold))
+    told = {"psi": beyond_usual[most], "usual": usual.get(most, threshold)}
+    others = ", ".join(sorted(column for column in beyond_usual if column != most))
+    return [alarm("input_drift", "inputs", told | {"input": most, "also": others})]
 
 
 def newcomers(stores: pd.DataFrame, today: pd.Timestamp) -> list[Alarm]:

@@ -156,3 +156,10 @@ def test_drift_within_what_earlier_years_did_is_no_ticket():
     """What one earlier year was to another is usual; more than that is drift."""
     assert alarms.drifted({"rain_mm": 0.4}, {"rain_mm": 0.5}, 0.25) == []
     assert len(alarms.drifted({"rain_mm": 0.6}, {"rain_mm": 0.5}, 0.25)) == 1
+
+
+def test_inputs_that_drift_together_are_one_ticket():
+    """A cold month moves many inputs; one look is enough."""
+    (found,) = alarms.drifted({"a": 0.9, "b": 0.6, "c": 0.1}, {"b": 0.2}, 0.25)
+    assert (found["subject"], found["evidence"]["input"]) == ("inputs", "a")
+    assert found["evidence"]["also"] == "b"
