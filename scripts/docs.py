@@ -154,6 +154,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
 
     def kept(link: re.Match[str]) -> str:
         target = (folder / link[2]).resolve()
-        return link[0] if target.is_relative_to(config.docs_dir) else link[1]
+        on_site = target.is_relative_to(config.docs_dir) and not target.is_dir()
+        return link[0] if on_site else link[1]
 
     return re.sub(r"\[([^\]]+)\]\((\.\./[^)#\s]+)\)", kept, markdown)
