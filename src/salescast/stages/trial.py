@@ -21,7 +21,7 @@ from salescast.settings import Settings
 from salescast.stages.promotion import decision_of, publish, rollback
 
 KEY = ["model", "store_id", "item_id", "origin", "date"]
-RUNBOOK = "docs/how-to/release.md"
+RUNBOOK = "docs/runbook/withdrawn.md"
 
 
 def start(settings: Settings, version: int, share: float) -> dict[str, Any]:
