@@ -257,6 +257,19 @@ def test_rollback_without_a_previous_champion_says_so(released, monkeypatch, cap
     assert "no previous champion" in said.error
 
 
+def test_canary_judges_what_is_on_trial(released, monkeypatch, capfd):
+    """After a first promotion nothing is: there was no champion before."""
+    said = run_here(released, monkeypatch, capfd, "canary")
+    assert (said.code, said.out.strip()) == (0, "nothing is on trial")
+
+
+def test_canary_needs_a_version_that_was_judged(released, monkeypatch, capfd):
+    """Version 9 is none, and the error says what to run."""
+    said = run_here(released, monkeypatch, capfd, "canary", "9", "--share", "0.1")
+    assert said.code == 1
+    assert "no version 9 is registered" in said.error
+
+
 def test_forecast_again_says_the_same_and_records_nothing_new(released, monkeypatch, capfd):
     """`forecast --json`: same data, same model, same receipts."""
     settings = read_settings(released / "config.toml")
