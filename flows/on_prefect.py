@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from prefect import State, Task, flow
+from prefect import State, Task, flow, pause_flow_run
 from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
@@ -19,7 +19,9 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 from prefect.events import emit_event
+from prefect.input import RunInput
 from prefect.runtime import flow_run
+from pydantic import Field
 
 from flows import deploy as deploying
 from flows import forecast as forecasting
@@ -32,9 +34,13 @@ from salescast.errors import FeedUnavailableError, StoreUnavailableError
 from salescast.settings import Settings, read_settings
 from salescast.stages import STAGES, Result
 from salescast.stages.data import rehearsal
+from salescast.stages.promotion import decision_of
+from salescast.stages.release import raise_refusal
 
 CONFIG = Path("config.toml")
 WAITS = (10.0, 60.0, 300.0)  # seconds: a restart, a failover, a provider's bad five minutes
+
+APPROVAL_SECONDS = 3 * 24 * 3600  # a long weekend; then the run fails and the champion stays
 
 log = logging.getLogger("salescast")
 
@@ -52,6 +58,8 @@ def on_prefect(settings: Settings) -> Run:
     """Return a `run` that runs the stage as a task of the current flow run, with artifacts."""
 
     def run(name: str, **options: Any) -> Result:
+        if name == "promote" and settings.gate.approval:
+            options |= approval(settings)
         task = Task(
             STAGES[name],
             name=name,
@@ -67,6 +75,28 @@ def on_prefect(settings: Settings) -> Run:
         return result
 
     return run
+
+
+class Approval(RunInput):
+    """What a person fills in where a promotion waits for one."""
+
+    approver: str = Field(min_length=1, description="Who approves.")
+    reason: str = Field(min_length=1, description="Why, for the journal.")
+
+
+def approval(settings: Settings) -> dict[str, str]:
+    """Pause the flow run until a person approves the judged challenger, and return what was said.
+
+    Raises GateRefused at once where the gate said no: there is nothing to approve.
+    """
+    decision = decision_of(settings, None)
+    raise_refusal(decision)
+    asked = f"Version {decision['version']} passed {len(decision['checks'])} checks. Promote it?"
+    log.info("promote   waits for a person: resume the flow run with a reason")
+    said = pause_flow_run(
+        wait_for_input=Approval.with_initial_data(description=asked), timeout=APPROVAL_SECONDS
+    )
+    return {"approve": said.reason, "approver": said.approver}
 
 
 def _scorecard(result: Result) -> None:

@@ -1,5 +1,6 @@
 """The deployments on a real server, one of them run by a real worker."""
 
+import json
 import os
 import socket
 import subprocess
@@ -249,3 +250,36 @@ def test_the_automations_are_held_once_and_one_run_of_a_flow_at_a_time(server: S
 
     assert held == ["alarm when the day's data are missing", "train when monitoring asks"]
     assert limits == [1] * len(FLOWS)
+
+
+ASKING = """
+from prefect import flow
+from flows.on_prefect import approval
+from salescast.settings import read_settings
+
+@flow(name="asking")
+def asking():
+    return approval(read_settings({config!r}))
+
+print(asking())
+"""
+
+
+def test_a_promotion_waits_until_a_person_resumes_it_with_a_reason(server, tmp_path) -> None:
+    """What is typed on Prefect's page reaches the promotion, typed and checked."""
+    (tmp_path / "config.toml").write_text((ROOT / "config.toml").read_text())
+    (tmp_path / "build").mkdir()
+    judged = {"verdict": "promote", "version": 1, "checks": []}
+    (tmp_path / "build" / "decision.json").write_text(json.dumps(judged))
+    program = ASKING.format(config=str(tmp_path / "config.toml"))
+    paused = {"flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}}}
+
+    with _running([sys.executable, "-c", program], server.environment, tmp_path / "log"):
+        _wait(lambda: bool(server.post("flow_runs/filter", paused)), tmp_path / "log")
+        run = server.post("flow_runs/filter", paused)[0]["id"]
+        answer = {"approver": "ada", "reason": "agreed on Monday"}
+        server.post(f"flow_runs/{run}/resume", {"run_input": answer})
+        _wait(lambda: "ada" in (tmp_path / "log").read_text(), tmp_path / "log")
+
+    said = (tmp_path / "log").read_text()
+    assert "{'approve': 'agreed on Monday', 'approver': 'ada'}" in said
