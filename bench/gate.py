@@ -25,7 +25,7 @@ from salescast.settings import read_settings
 from salescast.stages.examine import policy
 from salescast.stages.learn import origins, recipe, scored
 
-SIZE, SEED, WEEKS, REFIT = "small", 7, 104, 26
+SIZE, SEED, WEEKS, REFIT = "small", 7, 104, 13
 COMPARISONS = 1000  # of each pair and saving; the bar asks for 200
 RUN, SEASON = (
     2,
