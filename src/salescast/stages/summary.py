@@ -116,6 +116,6 @@ def _where(settings: Settings) -> str:
             f"          {build / 'scorecard.html'}",
             f"          {build / 'data_docs' / 'index.html'}",
             f"          mlflow ui --backend-store-uri {settings.mlflow_uri}",
-            f"          make serve, then http://{settings.serving.host}:{settings.serving.port}/docs",
+            f"          make serve, then http://{settings.serving.host}:{settings.serving.port}/",
         ]
     )
