@@ -22,7 +22,6 @@ SEVERITY: Mapping[str, Severity] = {
     "demand_shift": "page",
     "forecast_bias": "page",
     "coverage_off": "ticket",
-    "weather_skill": "ticket",
     "rows_quarantined": "ticket",
     "gauge_suspect": "ticket",
     "gauge_silent": "ticket",
@@ -32,10 +31,11 @@ SEVERITY: Mapping[str, Severity] = {
     "input_drift": "ticket",
     "new_series": "ticket",
     "training_refused": "ticket",
+    "withdrawn": "page",
 }
 """Every alarm: a page needs a person now, a ticket this week."""
 
-RETRAINS = ("demand_shift", "forecast_bias", "coverage_off", "weather_skill")
+RETRAINS = ("demand_shift", "forecast_bias", "coverage_off")
 HOLDS: Mapping[str, int] = {
     "delivery_refused": 7,
     "rows_quarantined": 7,

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from salescast import store
+from salescast.alarms import alarm
 from salescast.backtest import CHALLENGER
 from salescast.errors import GateRefused, NoChampionError
 from salescast.gate import Decision, decide
@@ -153,6 +154,10 @@ def _record(
     with Ledger(settings.ledger_url) as ledger:
         if not _stands(ledger, decided):
             ledger.record_decision(**decided)
+        if not decision.promote:
+            why = {"reasons": list(decision.reasons)}
+            refused = alarm("training_refused", f"version {challenger.number}", why)
+            ledger.record_alarms([refused | {"origin": decided["origin"]}])
 
 
 def _stands(ledger: Ledger, decided: Decided) -> bool:

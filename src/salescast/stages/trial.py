@@ -8,6 +8,7 @@ import pandas as pd
 
 from salescast import features as feature
 from salescast import schema, store
+from salescast.alarms import alarm
 from salescast.backtest import outcomes
 from salescast.bundle import Releases, Trial, open_rival, read_trial, write_trial
 from salescast.canary import Judgement, chosen, judge
@@ -21,7 +22,6 @@ from salescast.settings import Settings
 from salescast.stages.promotion import decision_of, publish, rollback
 
 KEY = ["model", "store_id", "item_id", "origin", "date"]
-RUNBOOK = "docs/runbook/withdrawn.md"
 
 
 def start(settings: Settings, version: int, share: float) -> dict[str, Any]:
@@ -111,16 +111,10 @@ def _end(settings: Settings, trial: Trial, found: Judgement) -> None:
     """End the trial and say why: in the journal, and as an alarm."""
     write_trial(settings.releases, None)
     _journal(settings, trial, "withdraw", found.reason, found)
-    alarm = {
-        "name": "withdrawn",
-        "severity": "page",
-        "subject": f"version {trial.version}",
-        "origin": last_day(store.read_all(settings.data)),
-        "evidence": found.as_dict(),
-        "runbook": RUNBOOK,
-    }
+    today = last_day(store.read_all(settings.data))
+    raised = alarm("withdrawn", f"version {trial.version}", found.as_dict())
     with Ledger(settings.ledger_url) as ledger:
-        ledger.record_alarms([alarm])
+        ledger.record_alarms([raised | {"origin": today}])
 
 
 def _journal(
