@@ -40,7 +40,7 @@ run: $(INSTALLED) ## The whole life cycle, from raw data to a served forecast, i
 	@$(BIN)/salescast run
 
 test: $(INSTALLED) ## Run the tests and report their coverage
-	@$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 check: $(INSTALLED) ## Lint, check formatting, types and import contracts
 	@$(BIN)/ruff check

@@ -33,8 +33,6 @@ TUTORIAL = re.findall(
 RECORDS = ("scorecard.json", "metrics.json", "quality.json", "decision.json", "monitoring.json")
 TABLES = ("features.parquet", "predictions.parquet", "forecasts.parquet")
 
-pytestmark = pytest.mark.xdist_group("lifecycle")  # one clone for all of them
-
 
 @dataclass(frozen=True)
 class Life:

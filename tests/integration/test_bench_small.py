@@ -4,7 +4,6 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 from bench import candidates, frankfurt
 from bench.forecast import overconfident
@@ -18,8 +17,6 @@ from bench.retail import (
     too_good,
     world,
 )
-
-pytestmark = pytest.mark.xdist_group("bench")  # one world for all of them
 
 SEED = 11  # a seed of development: the bench's own are for the bench alone
 

@@ -45,8 +45,6 @@ SECTIONS = [
     "Lineage",
 ]
 
-pytestmark = pytest.mark.xdist_group("cli")
-
 
 def _refused(text: str) -> float:
     raise AssertionError(f"{text} is no JSON")

@@ -28,8 +28,6 @@ IDENTITY = {
     for what in ("NAME", "EMAIL")
 }
 
-pytestmark = pytest.mark.xdist_group("dvc")  # one clone for all of them
-
 
 def _run(clone: Path, *command: str) -> str:
     """Run a command in the clone, with the clone's code, and return what it printed."""

@@ -40,8 +40,6 @@ CHANGES = {
     },
 }
 
-pytestmark = pytest.mark.xdist_group("fork")
-
 
 def _git(folder: Path, *words: str) -> str:
     return fork.git(folder, "-c", "user.name=us", "-c", "user.email=us@example.org", *words)

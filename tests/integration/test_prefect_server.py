@@ -26,8 +26,6 @@ ROOT = Path(__file__).parents[2]
 FLOWS = {"ingest", "train", "deploy", "forecast", "monitor", "lifecycle"}
 PATIENCE = 180  # seconds; a shared machine starts a server in five to sixty
 
-pytestmark = pytest.mark.xdist_group("prefect")  # one server for all of them
-
 
 @dataclass(frozen=True)
 class Server:

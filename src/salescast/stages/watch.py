@@ -141,7 +141,8 @@ def _usual_coverage(settings: Settings) -> float:
     if not path.exists():
         return sum(settings.gate.coverage_80) / 2
     card = json.loads(path.read_text("utf-8"))["models"][backtest.CHALLENGER]
-    return float(card["by_lead"]["1"]["coverage_80"])
+    # Where every cutoff is the day before a closed one, no lead of a day was ever examined.
+    return float(card["by_lead"].get("1", card["overall"])["coverage_80"])
 
 
 def _wanted(tables: schema.Tables, model: Model | None, since: pd.Timestamp) -> pd.DataFrame:
