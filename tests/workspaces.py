@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pandas as pd
 import pytest
@@ -79,11 +80,14 @@ class Said(tuple[int, str, str]):
 def run_here(
     root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *words: str
 ) -> Said:
-    """Run the command line in this process, as if typed in `root`."""
-    monkeypatch.setenv("SALESCAST_CONFIG", str(root / "config.toml"))
+    """Run the command line in this process, as if typed in `root`.
+
+    The command may set its own environment, as `serve --host` does; it is undone after.
+    """
     monkeypatch.setattr(sys, "argv", ["salescast", *words])
     capfd.readouterr()
-    with pytest.raises(SystemExit) as ended:
+    config = {"SALESCAST_CONFIG": str(root / "config.toml")}
+    with patch.dict(os.environ, config), pytest.raises(SystemExit) as ended:
         main()
     return Said((int(ended.value.code or 0), *capfd.readouterr()))
 

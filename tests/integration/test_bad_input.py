@@ -201,7 +201,7 @@ def test_a_registry_out_of_reach_is_one_line_naming_it(shop, monkeypatch, capfd,
     """Nobody answers, or the disk does not: within seconds the line says which key to look at."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
 
-    said = run_here(shop, monkeypatch, capfd, "forecast")
+    said = run_here(shop, monkeypatch, capfd, "promote", "1", "--approve", "agreed")
 
     assert said.code == 1
     assert where in said.error
