@@ -19,6 +19,7 @@ from pathlib import Path
 
 import httpx
 import sqlalchemy
+from prefect.client.base import PrefectHttpxSyncClient
 
 from salescast.doctor.machine import listens
 from salescast.errors import ConfigError, SalescastError, StoreUnavailableError
@@ -198,8 +199,13 @@ def deploy(variables: Mapping[str, str]) -> None:
         )
         if done.returncode:
             raise StoreUnavailableError(f"prefect {words[0]}: {(done.stdout + done.stderr)[-800:]}")
-    with httpx.Client(base_url=variables["PREFECT_API_URL"], timeout=30) as api:
+    with asking(variables["PREFECT_API_URL"]) as api:
         automate(api)
+
+
+def asking(api: str) -> httpx.Client:
+    """Return a client that asks again where the server is busy, as SQLite makes it at times."""
+    return PrefectHttpxSyncClient(base_url=api, timeout=30, raise_on_all_errors=False)
 
 
 def automate(api: httpx.Client) -> None:
@@ -228,7 +234,7 @@ def _ask(api: httpx.Client, method: str, path: str, body: object = None) -> list
 def await_worker(api: str) -> None:
     """Wait until the server has heard of the worker."""
     deadline = time.monotonic() + PATIENCE
-    with httpx.Client(base_url=api, timeout=30) as client:
+    with asking(api) as client:
         while not _ask(client, "POST", "/work_pools/salescast/workers/filter"):
             if "worker" not in running() or time.monotonic() > deadline:
                 raise StoreUnavailableError(f"the worker did not come up: {last_words('worker')}")

@@ -20,6 +20,7 @@ from salescast import store
 from salescast.errors import FeedUnavailableError, GateRefused, StoreUnavailableError
 from salescast.settings import read_settings
 from salescast.stages import STAGES
+from scripts import up
 from tests.builders import make_tables
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +37,8 @@ class Server:
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """Return the server's answer to a query."""
-        reply = httpx.post(f"{self.api}/{path}", json=body or {}, timeout=30)
+        with up.asking(self.api) as client:
+            reply = client.post(f"/{path}", json=body or {})
         reply.raise_for_status()
         return reply.json()
 
@@ -238,9 +240,7 @@ def test_a_flow_run_whose_worker_was_killed_is_found_and_ended(
 
 def test_the_automations_are_held_once_and_one_run_of_a_flow_at_a_time(server: Server) -> None:
     """Deploying again replaces them; a second run of a deployment waits for its turn."""
-    from scripts import up
-
-    with httpx.Client(base_url=server.api, timeout=30) as api:
+    with up.asking(server.api) as api:
         up.automate(api)
         up.automate(api)
     held = sorted(one["name"] for one in server.post("automations/filter"))

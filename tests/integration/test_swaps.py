@@ -90,6 +90,7 @@ def load(url, folder, settings):
     try:
         while not look()["answered"]:
             assert process.poll() is None
+            assert failed(seen) == {}
             time.sleep(0.05)
         yield look
     finally:
