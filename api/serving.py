@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from salescast.bundle import (
     Trial,
     beside,
     feature_rows,
+    issue_all,
     issue_rows,
     open_bundle,
     read_trial,
@@ -185,7 +187,8 @@ def load(settings: Settings, bundle: Bundle, data_version: str) -> Snapshot:
     about = {**bundle.about, "release": bundle.digest}
     about["trained_until"] = bundle.model.trained_until
     detail = describe(bundle.model, rows, tables, bundle.contract, bundle.scorecard)
-    served, shadow = beside(settings.releases, bundle, made, tables, data_version)
+    issued = partial(issue_all, tables=tables, data_version=data_version)
+    served, shadow = beside(settings.releases, bundle, made, issued)
     snapshot = answers.take(served, tables, bundle.contract, about)
     champion = {**snapshot.provenance, "model_version": bundle.version}
     snapshot = replace(snapshot, provenance=champion, detail=detail)

@@ -22,8 +22,9 @@ from salescast import backtest, features, schema
 from salescast.backtest import CHALLENGER, Recipe
 from salescast.gate.compare import PROMOTION_ALPHA, surely
 from salescast.settings import read_settings
+from salescast.stages.build import origins
 from salescast.stages.examine import policy
-from salescast.stages.learn import origins, recipe, scored
+from salescast.stages.learn import recipe, scored
 
 SIZE, SEED, WEEKS, REFIT = "small", 7, 104, 13
 COMPARISONS = 1000  # of each pair and saving; the bar asks for 200

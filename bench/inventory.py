@@ -18,7 +18,7 @@ from salescast import demand, features, inventory, model, orders, paths, schema
 from salescast.inventory import Policy, cycle_costs, simulate
 from salescast.orders import Cycle, Values
 from salescast.settings import read_settings
-from salescast.stages.learn import origins
+from salescast.stages.build import origins
 
 WEEKS, REFIT_WEEKS = 52, 13
 LEARN_FROM = 40  # training origins whose residuals tell how days depend on each other

@@ -19,7 +19,8 @@ from salescast.backtest import CHALLENGER, Recipe
 from salescast.orders import newsvendor_cost, unit_costs
 from salescast.schema import Tables
 from salescast.settings import read_settings
-from salescast.stages.learn import origins, recipe
+from salescast.stages.build import origins
+from salescast.stages.learn import recipe
 
 SEEDS = (101, 202, 303)  # of the bench; nothing is tuned on them
 BANDS = {"1-3": (1, 3), "4-7": (4, 7), "8-14": (8, 14)}

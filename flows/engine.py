@@ -1,12 +1,15 @@
 """What runs a stage: a plain call here, a Prefect task in `on_prefect`."""
 
 import logging
+import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
-from salescast.settings import Settings
-from salescast.stages import STAGES, Result
+from salescast.settings import Scale, Settings
+from salescast.stages import PARTITIONED, STAGES, Result
+from salescast.stages.partitions import Each, one_by_one
 
 Run = Callable[..., Result]
 
@@ -15,11 +18,33 @@ log = logging.getLogger("salescast")
 
 def inline(settings: Settings) -> Run:
     """Return a `run` that calls the stage in this process, without Prefect."""
+    each = workers(settings.scale)
 
     def run(name: str, **options: Any) -> Result:
+        if name in PARTITIONED:
+            options["each"] = each
         return STAGES[name](settings, **options)
 
     return telling(run)
+
+
+def workers(scale: Scale) -> Each:
+    """Return what works through partitions, without Prefect."""
+    if scale.partitions == 1 or scale.runner == "inline":
+        return one_by_one
+
+    def each(work: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
+        with _executor(scale) as executor:
+            return list(executor.map(work, values))
+
+    return each
+
+
+def _executor(scale: Scale) -> Executor:
+    if scale.runner == "threads":
+        return ThreadPoolExecutor(scale.workers)
+    # A fork of a process that has threads may hang: each begins anew.
+    return ProcessPoolExecutor(scale.workers, multiprocessing.get_context("spawn"))
 
 
 def telling(run: Run) -> Run:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from salescast import schema, weather
 from salescast.calendar import calendar, public_holidays
 from salescast.errors import NotEnoughHistoryError
-from salescast.knowledge import Knowledge, gather, series_at
+from salescast.knowledge import Knowledge, gather, require_sales, series_at
+from salescast.levels import LEVEL_DAYS, MIN_LEVEL, levels, sold_by_item, window_of
 from salescast.panel import Floats, day_number
 from salescast.schema import Tables
 
@@ -40,9 +41,6 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "static": STATIC,
 }
 
-LEVEL_DAYS = 56  # the exposure: eight whole weeks
-PRIOR_DAYS = 7.0  # a new series leans on its item as if it had sold a week
-MIN_LEVEL = 0.02  # units a day; keeps ratios finite for items that never sell
 DAY = pd.Timedelta(days=1)
 
 
@@ -51,6 +49,7 @@ def build(
     origins: Iterable[object],
     horizon: int = 14,
     source: Literal["issued", "none"] = "issued",
+    chain: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return one row per (store, item, origin, date) for leads 1…horizon, sorted by origin and key.
 
@@ -59,22 +58,30 @@ def build(
     `weekday_mean` (units), `price`, `closed` (the shop never trades on that weekday),
     the climatology of rain (`normal_probability`, `normal_mm`)
     and `issued_at` (day of the weather issue used; NaT where it is climatology).
-    `source="none"` is the blind twin: its weather columns are NaN.
+    `source="none"` is the blind twin: its weather columns are NaN. `chain`: where `tables` hold
+    some stores of a chain, what its new series lean on (`levels.pooled`); default: these are all.
     Raises NotEnoughHistoryError when no series is known at an origin.
     """
     days = sorted({pd.Timestamp(o).normalize() for o in origins})
     if not days:
         raise NotEnoughHistoryError("no origin to build features for; name at least one day")
+    if chain is None:
+        require_sales(tables, days[-1])
     known = gather(tables, days, horizon)
-    parts = [_rows(known, tables, origin, horizon, source) for origin in days]
+    parts = []
+    for origin in days:
+        known.advance(origin)
+        who = series_at(known, tables, origin)
+        window = window_of(known, who, origin)
+        lean = sold_by_item(window, who) if chain is None else chain.loc[origin]
+        who = who.assign(level=levels(window, who, lean))
+        parts.append(_rows(known, who, origin, horizon, source))
     return pd.concat(parts, ignore_index=True)
 
 
 def _rows(
-    known: Knowledge, tables: Tables, origin: pd.Timestamp, horizon: int, source: str
+    known: Knowledge, who: pd.DataFrame, origin: pd.Timestamp, horizon: int, source: str
 ) -> pd.DataFrame:
-    known.advance(origin)
-    who = series_at(known, tables, origin)
     at = day_number(origin) - known.first_day
     columns = _history(known, who, at, horizon)
     leads = np.arange(1, horizon + 1)
@@ -114,8 +121,7 @@ def _mean(values: Floats, axis: int = -1) -> Floats:
 
 
 def _history(known: Knowledge, who: pd.DataFrame, at: int, horizon: int) -> dict[str, Floats]:
-    units = known.sales["units"][who["row"].to_numpy()]
-    level = _level(units[:, at + 1 - LEVEL_DAYS : at + 1], who)
+    units, level = known.sales["units"][who["row"].to_numpy()], who["level"].to_numpy()
     leads = np.arange(1, horizon + 1)
     weeks = at + leads - 7 * -(-leads // 7)  # the last same weekday at or before the origin
     same = units[:, weeks[:, None] - 7 * np.arange(8)]
@@ -140,17 +146,6 @@ def _settled(past: Floats) -> NDArray[np.bool_]:
     """Tell which series have traded long enough for a weekday without a row to mean closed."""
     days: NDArray[np.int64] = (~np.isnan(past[:, -LEVEL_DAYS:])).sum(axis=1)
     return days >= LEVEL_DAYS // 4
-
-
-def _level(window: Floats, who: pd.DataFrame) -> Floats:
-    """Return units a day over the window, leaning on the item's mean while days are few."""
-    known = ~np.isnan(window)
-    days, sold = known.sum(axis=1), np.where(known, window, 0.0).sum(axis=1)
-    item = who["item_id"].factorize()[0]
-    # bincount adds in order, so that a series more or less leaves the others' bits alone.
-    item_mean = np.bincount(item, sold) / np.maximum(np.bincount(item, days), 1)
-    level: Floats = (sold + PRIOR_DAYS * item_mean[item]) / (days + PRIOR_DAYS)
-    return np.maximum(level, MIN_LEVEL)
 
 
 def _price(known: Knowledge, who: pd.DataFrame, at: int, horizon: int) -> dict[str, Floats]:
@@ -223,6 +218,7 @@ def past(tables: Tables, cutoff: object, days: int = 1100) -> pd.DataFrame:
     `spell` (0 or 1; a chance where unobserved), `rain_mm` and `temp_anomaly` (0 where unobserved).
     """
     origin = pd.Timestamp(cutoff).normalize()
+    require_sales(tables, origin)
     known = gather(tables, [origin], horizon=0)
     known.advance(origin)
     who = series_at(known, tables, origin)

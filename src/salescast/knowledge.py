@@ -7,7 +7,7 @@ import pandas as pd
 
 from salescast import schema
 from salescast.errors import NotEnoughHistoryError
-from salescast.panel import KnownMatrices, day_number, series_of, span
+from salescast.panel import KnownMatrices, day_number, day_numbers, series_of
 from salescast.schema import Tables
 
 LOOK_BACK = 450  # days before an origin that any feature may read
@@ -35,16 +35,12 @@ class Knowledge:
 
 
 def gather(tables: Tables, origins: list[pd.Timestamp], horizon: int) -> Knowledge:
-    """Return the tables as matrices that reach from before the first origin to the last lead.
-
-    Raises NotEnoughHistoryError where no sales are known at the last origin.
-    """
+    """Return the tables as matrices that reach from before the first origin to the last lead."""
     tables = schema.as_of(tables, origins[-1])
     sales, plan = tables["sales"], _table(tables, "plan")
-    if sales.empty:
-        raise NotEnoughHistoryError(f"no sales are known at the close of {origins[-1]:%Y-%m-%d}")
     observed, issued = tables["weather_observed"], _table(tables, "weather_forecast")
-    first = min(span([sales, observed])[0], day_number(origins[0]) - LOOK_BACK)
+    begun = [int(day_numbers(rows["date"]).min()) for rows in (sales, observed) if len(rows)]
+    first = min([*begun, day_number(origins[0]) - LOOK_BACK])
     axis = first, day_number(origins[-1]) + horizon - first + 1
     series = series_of(sales, plan)
     places = tables["stores"][["location_id"]].drop_duplicates().sort_values("location_id")
@@ -65,7 +61,29 @@ def _table(tables: Tables, name: str) -> pd.DataFrame:
     return tables[name] if name in tables else schema.empty(name)
 
 
+def require_sales(tables: Tables, origin: pd.Timestamp) -> None:
+    """Raise NotEnoughHistoryError where no sales are known at `origin`."""
+    if schema.known_by("sales", tables["sales"], origin).empty:
+        raise NotEnoughHistoryError(f"no sales are known at the close of {origin:%Y-%m-%d}")
+
+
 def series_at(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
+    """Return `alive_at`; raise NotEnoughHistoryError where no series is."""
+    who = alive_at(known, tables, origin)
+    if who.empty:
+        raise no_series(origin)
+    return who
+
+
+def no_series(origin: pd.Timestamp) -> NotEnoughHistoryError:
+    """Return what to raise where no series is alive."""
+    return NotEnoughHistoryError(
+        f"no series is known at the close of {origin:%Y-%m-%d}: none sold within {ENDED_DAYS} "
+        "days, none is planned; ingest newer sales"
+    )
+
+
+def alive_at(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
     """Return the series alive at `origin` with their rows in the matrices and list prices.
 
     Alive: sold, if only zero units, within ENDED_DAYS, or planned for a day to come.
@@ -84,9 +102,4 @@ def series_at(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.Data
         country=who["store_id"].map(stores.set_index("store_id")["country"]),
         list_price=who["item_id"].map(items.set_index("item_id")["unit_price"]),
     ).dropna()
-    if who.empty:
-        raise NotEnoughHistoryError(
-            f"no series is known at the close of {origin:%Y-%m-%d}: none sold within {ENDED_DAYS} "
-            "days, none is planned; ingest newer sales"
-        )
     return who.astype({"place": "int64"})

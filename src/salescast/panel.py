@@ -6,8 +6,6 @@ exactly the latest known row of each (entity, day). Walking many origins in risi
 one pass over the rows, however many origins there are.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -85,9 +83,3 @@ def series_of(sales: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
     key = ["store_id", "item_id"]
     pairs = pd.concat([sales[key], plan[key]]).drop_duplicates()
     return pairs.sort_values(key).reset_index(drop=True)
-
-
-def span(frames: Sequence[pd.DataFrame]) -> tuple[int, int]:
-    """Return the first and the last day (days since 1970) that any frame speaks of."""
-    days = [day_numbers(f["date"]) for f in frames if len(f)]
-    return int(min(d.min() for d in days)), int(max(d.max() for d in days))

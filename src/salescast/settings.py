@@ -193,6 +193,14 @@ class Serving(_Section):
     drain_seconds: float = Field(1.0, ge=0)
 
 
+class Scale(_Section):
+    """In how many partitions of stores the chain is worked through, and by whom."""
+
+    partitions: int = Field(1, ge=1)
+    runner: Literal["inline", "threads", "processes"] = "inline"
+    workers: int = Field(2, ge=1)
+
+
 class Stores(_Section):
     """Where it is remembered; empty means SQLite in `build/`."""
 
@@ -219,6 +227,7 @@ class Settings(BaseSettings):
     gate: Gate
     monitoring: Monitoring
     serving: Serving
+    scale: Scale = Scale()
     stores: Stores
 
     @classmethod

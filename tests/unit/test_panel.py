@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salescast.errors import SalescastError
-from salescast.panel import KnownMatrices, day_number, day_numbers, series_of, span
+from salescast.panel import KnownMatrices, day_number, day_numbers, series_of
 from salescast.schema import conform, empty, known_by, latest
 from tests.builders import FIRST, make_plan, make_sales
 
@@ -122,10 +122,3 @@ def test_series_are_those_sold_or_planned():
     found = series_of(make_sales(1, stores=1, items=1), planned)
 
     assert found.to_numpy().tolist() == [["s1", "u1"], ["s1", "u2"]]
-
-
-def test_the_span_covers_all_frames_that_have_rows():
-    """First and last day of any."""
-    early, late = make_sales(2), make_sales(3).assign(date=FIRST + pd.Timedelta(days=9))
-    first = day_number(FIRST)
-    assert span([early, empty("plan"), late]) == (first, first + 9)

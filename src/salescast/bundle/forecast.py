@@ -12,20 +12,27 @@ from salescast.schema import Tables, last_day
 BLIND = "blind_model"
 
 
-def issue_all(bundle: Bundle, tables: Tables, data_version: str) -> pd.DataFrame:
+Whole = tuple[pd.Timestamp, pd.DataFrame]
+"""Of a chain of which there are only some stores here: its last origin, and `levels.pooled`."""
+
+
+def issue_all(
+    bundle: Bundle, tables: Tables, data_version: str, whole: Whole | None = None
+) -> pd.DataFrame:
     """Return the forecasts of every series from the last origin, as `forecasts.issue` makes them.
 
     Where a place has no history of weather, the release's climatology stands in. Where that does
     not help either, or the model's numbers are not finite, the blind twin answers for the whole
-    series, and its days are degraded by `blind_model`.
+    series, and its days are degraded by `blind_model`. `whole`: where `tables` are a part.
     """
-    return issue_rows(bundle, feature_rows(bundle, tables), tables, data_version)
+    return issue_rows(bundle, feature_rows(bundle, tables, whole), tables, data_version)
 
 
-def feature_rows(bundle: Bundle, tables: Tables) -> pd.DataFrame:
+def feature_rows(bundle: Bundle, tables: Tables, whole: Whole | None = None) -> pd.DataFrame:
     """Return what is known of the days after the last origin, for the release's model."""
     contract = bundle.contract
-    rows = features.build(tables, [last_day(tables)], contract["horizon"], contract["weather"])
+    origin, chain = whole or (last_day(tables), None)
+    rows = features.build(tables, [origin], contract["horizon"], contract["weather"], chain)
     return stand_in(rows, set(tables["weather_observed"]["location_id"]), bundle.climatology)
 
 

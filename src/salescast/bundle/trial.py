@@ -3,18 +3,17 @@
 import json
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from salescast.bundle.content import Bundle
-from salescast.bundle.forecast import issue_all
 from salescast.bundle.releases import Release, Releases
 from salescast.bundle.strict import as_json, read_bytes
 from salescast.canary import chosen
 from salescast.errors import DataQualityError, StoreUnavailableError
-from salescast.schema import Tables
 
 POINTER = "trial"
 log = logging.getLogger("salescast.api")
@@ -71,12 +70,12 @@ def write_trial(releases: Path, trial: Trial | None) -> None:
 
 
 def beside(
-    releases: Path, champion: Bundle, made: pd.DataFrame, tables: Tables, data_version: str
+    releases: Path, champion: Bundle, made: pd.DataFrame, issued: Callable[[Bundle], pd.DataFrame]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return what is served and what stays in the shadow, where a release is on trial.
 
-    `made`: the champion's forecasts. Where the release on trial cannot be read or promises
-    something else than the champion, the champion serves alone.
+    `made`: the champion's forecasts; `issued`: makes those of the other release. Where
+    that cannot be read or promises something else than the champion, the champion serves alone.
     """
     try:
         rival = open_rival(releases, champion)
@@ -85,7 +84,7 @@ def beside(
         rival = None
     if rival is None:
         return made, made.iloc[:0]
-    return split(made, issue_all(rival[1], tables, data_version), rival[0])
+    return split(made, issued(rival[1]), rival[0])
 
 
 def open_rival(releases: Path, champion: Bundle) -> tuple[Trial, Bundle] | None:

@@ -10,8 +10,9 @@ from typing import Any
 
 from salescast.errors import ConfigError
 from salescast.settings import Settings
+from salescast.stages.build import features
 from salescast.stages.data import ingest, validate, version
-from salescast.stages.learn import backtest, features, train
+from salescast.stages.learn import backtest, train
 from salescast.stages.operate import answer, forecast, order
 from salescast.stages.promotion import promote
 from salescast.stages.release import gate, register
@@ -41,6 +42,9 @@ STAGES: Mapping[str, Callable[..., Result]] = {
     "monitor": monitor,
     "canary": canary,
 }
+
+PARTITIONED = ("features", "forecast")
+"""Stages that take `each`, which works through partitions of stores (`partitions.Each`)."""
 
 
 def run_stage(name: str, settings: Settings) -> Result:

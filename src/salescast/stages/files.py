@@ -2,13 +2,16 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from salescast.errors import DataQualityError, StoreUnavailableError
 
@@ -51,6 +54,44 @@ def read_frame(path: Path, stage: str) -> pd.DataFrame:
         return pd.read_parquet(present(path, stage))
     except (ValueError, OSError) as error:  # Arrow's errors are both
         raise _damaged(path, stage, error) from error
+
+
+def write_runs(path: Path, frame: pd.DataFrame, column: str) -> Path:
+    """Write a frame as Parquet, each run of the same value in `column` a row group."""
+    rows = pa.Table.from_pandas(frame, preserve_index=False)
+    value = frame[column].to_numpy()
+    starts = [0, *(np.flatnonzero(value[1:] != value[:-1]) + 1), len(frame)]
+
+    def write(part: Path) -> None:
+        with pq.ParquetWriter(part, rows.schema) as writer:
+            for start, stop in pairwise(starts):
+                writer.write_table(rows.slice(start, stop - start), row_group_size=len(frame))
+
+    return replace(path, write)
+
+
+def join_runs(path: Path, parts: Mapping[Path, Sequence[Hashable]]) -> Path:
+    """Join what `write_runs` wrote, run by run, and remove it; no more than a run is held at once.
+
+    `parts`: per file the values of its runs. Runs come in the order of their values; of one value
+    the files' in the order given.
+    """
+    runs = [
+        (value, file, group)
+        for file, values in enumerate(parts.values())
+        for group, value in enumerate(values)
+    ]
+
+    def write(part: Path) -> None:
+        files = [pq.ParquetFile(file) for file in parts]
+        with pq.ParquetWriter(part, files[0].schema_arrow) as writer:
+            for _, file, group in sorted(runs):
+                writer.write_table(files[file].read_row_group(group))
+
+    replace(path, write)
+    for file in parts:
+        file.unlink()
+    return path
 
 
 def _damaged(path: Path, stage: str, error: Exception) -> DataQualityError:

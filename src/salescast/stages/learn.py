@@ -15,7 +15,6 @@ from salescast.backtest import (
     SEGMENTS,
     Fit,
     Recipe,
-    cutoffs,
     fits,
     outcomes,
     predictions_of,
@@ -23,7 +22,6 @@ from salescast.backtest import (
     served_by,
 )
 from salescast.demand import estimate
-from salescast.errors import NotEnoughHistoryError
 from salescast.explain import importance
 from salescast.fallback import blind
 from salescast.model import Model, as_payload, fit, training_rows
@@ -32,6 +30,7 @@ from salescast.replenishment import dependence, position, rehearse, truth_for
 from salescast.schema import Tables, last_day
 from salescast.search import search
 from salescast.settings import Settings
+from salescast.stages.build import build_rows, origins
 from salescast.stages.files import read_frame, replace, write_frame, write_json
 
 
@@ -45,67 +44,6 @@ def recipe(settings: Settings, tables: Tables) -> Recipe:
         settings.forecast.quantiles,
         dict(zip(costs["item_id"], costs["critical_ratio"], strict=True)),
     )
-
-
-def origins(settings: Settings, tables: Tables) -> tuple[list[pd.Timestamp], list[pd.Timestamp]]:
-    """Return the training origins and the backtest's, each oldest first.
-
-    Raises NotEnoughHistoryError when the history is shorter than the backtest and one exposure.
-    """
-    last, plan = last_day(tables), settings.backtest
-    first = tables["sales"]["date"].min() + pd.Timedelta(days=feature.LEVEL_DAYS)
-    first = max(first, last - pd.Timedelta(days=settings.features.history_days))
-    tested = cutoffs(last, plan.cutoffs, plan.every_days, settings.forecast.horizon)
-    if tested[0] <= first:
-        needed = (last - tested[0]).days + feature.LEVEL_DAYS + 1
-        raise NotEnoughHistoryError(
-            f"sales begin on {tables['sales']['date'].min():%Y-%m-%d}; a backtest of "
-            f"{plan.cutoffs} cutoffs needs more than {needed} days; lower backtest.cutoffs"
-        )
-    step = pd.Timedelta(days=settings.features.origin_every_days)
-    count = int((last - first) / step) + 1
-    return [last - step * i for i in reversed(range(count))], tested
-
-
-def features(settings: Settings) -> dict[str, Any]:
-    """Build the point-in-time table of every training and backtest origin."""
-    tables = store.read_all(settings.data)
-    trained, tested = origins(settings, tables)
-    rows = _rows(settings, tables, trained, tested)
-    write_frame(settings.build / "features.parquet", rows)
-    return {
-        "rows": len(rows),
-        "origins": len({*trained, *tested}),
-        "says": f"{len(rows):,} rows from {len({*trained, *tested})} origins, "
-        f"{weather_source(rows)}",
-    }
-
-
-def _rows(
-    settings: Settings,
-    tables: Tables,
-    trained: list[pd.Timestamp],
-    tested: list[pd.Timestamp],
-) -> pd.DataFrame:
-    """Return the features of the origins; the naive twin learns from other weather than served."""
-    horizon = settings.forecast.horizon
-    if settings.features.weather != "observed":
-        return feature.build(tables, [*trained, *tested], horizon, settings.features.weather)
-    leaked = feature.build(
-        feature.foreseen(tables, horizon), sorted({*trained} - {*tested}), horizon
-    )
-    rows = pd.concat([leaked, feature.build(tables, tested, horizon)], ignore_index=True)
-    return rows.sort_values("origin", kind="stable", ignore_index=True)
-
-
-def weather_source(rows: pd.DataFrame) -> str:
-    """Say what the weather features are."""
-    issued = float(rows["issued_at"].notna().mean())
-    if rows["rain_mm"].isna().all():
-        return "no weather (features.weather = none)"
-    if issued == 0:
-        return "no issued forecasts: weather is climatology"
-    return f"{issued:.0%} with weather as issued, the rest climatology"
 
 
 def backtest(settings: Settings) -> dict[str, Any]:
@@ -223,7 +161,7 @@ def tune(settings: Settings, trials: int) -> dict[str, Any]:
     trained, tested = origins(settings, tables)
     week = pd.Timedelta(days=plan.every_days)
     judged = [tested[0] - week * i for i in range(2, 2 + SEARCHED)][::-1]
-    rows = _rows(settings, tables, trained, judged)
+    rows = build_rows(settings, tables, trained, judged)
     how = recipe(settings, tables)
     happened = feature.past(tables, judged[0])
     known, served = rows[rows["origin"] < judged[0]], rows[rows["origin"].isin(judged)]

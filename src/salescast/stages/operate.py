@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from salescast import store
-from salescast.bundle import Bundle, Releases, feature_rows, issue_all, open_rival
+from salescast.bundle import Bundle, Release, Releases, feature_rows, issue_all, open_rival
 from salescast.bundle import beside as aside
 from salescast.errors import StoreUnavailableError
 from salescast.ledger import Ledger
@@ -27,17 +28,21 @@ from salescast.schema import Tables, last_day
 from salescast.settings import CONFIG_VARIABLE, Costs, Settings
 from salescast.stages.files import read_frame, write_frame, write_json
 from salescast.stages.learn import cycle_of
+from salescast.stages.partitions import Each, Partition, one_by_one, pool
 
 START_SECONDS = 60  # a cold machine imports scikit-learn and MLflow first
 
 
-def forecast(settings: Settings) -> dict[str, Any]:
-    """Forecast every series from the last origin with the champion, into the ledger."""
-    champion, tables = _champion(settings), store.read_all(settings.data)
-    origin, horizon = last_day(tables), champion.contract["horizon"]
+def forecast(settings: Settings, each: Each = one_by_one) -> dict[str, Any]:
+    """Forecast every series from the last origin with the champion, into the ledger.
+
+    `each` works through the partitions, where the settings cut the chain into some.
+    """
+    champion = _champion(settings)
     versions = (champion.version, store.data_version(settings.data))
-    made = issue_all(champion, tables, versions[1])
-    made, shadow = aside(settings.releases, champion, made, tables, versions[1])
+    issued = partial(_issued, settings, versions[1], each)
+    made, shadow = aside(settings.releases, champion, issued(champion), issued)
+    origin, horizon = made["origin"].iloc[0], champion.contract["horizon"]
     now = datetime.now(UTC).replace(tzinfo=None)
     with Ledger(settings.ledger_url) as ledger:
         ledger.record_forecasts(made.assign(made_at=now))
@@ -54,6 +59,32 @@ def forecast(settings: Settings) -> dict[str, Any]:
         "says": f"{series} series × {horizon} days from {origin:%Y-%m-%d} by "
         f"version {champion.version}" + (f", {degraded:,} rows degraded" if degraded else ""),
     }
+
+
+def _issued(settings: Settings, data_version: str, each: Each, bundle: Bundle) -> pd.DataFrame:
+    """Return the forecasts of every series by a release; raises as `forecast`."""
+    if settings.scale.partitions == 1:
+        return issue_all(bundle, store.read_all(settings.data), data_version)
+    origin = last_day(store.read_days(settings.data))
+    parts, chain = pool(settings, [origin], bundle.contract["horizon"], each)
+    release = Release(0, bundle.version, bundle.digest)
+    made = each(partial(_partition, settings, release, data_version, chain), parts)
+    if store.data_version(settings.data) != data_version:  # read more than once, a part at a time
+        raise StoreUnavailableError("the data changed while they were read; forecast again")
+    return pd.concat(made, ignore_index=True)
+
+
+def _partition(
+    settings: Settings,
+    release: Release,
+    data_version: str,
+    chain: pd.DataFrame,
+    part: Partition,
+) -> pd.DataFrame:
+    """Return the forecasts of a partition's stores."""
+    bundle = Releases(settings.releases).read(release)
+    tables = store.read_part(settings.data, part.store_ids)
+    return issue_all(bundle, tables, data_version, (part.origins[0], chain))
 
 
 def _champion(settings: Settings) -> Bundle:

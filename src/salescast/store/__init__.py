@@ -6,7 +6,7 @@ A delivery is staged under `build/incoming`, marked COMMIT, then moved file by f
 the mark it never happened, killed after it the next reader or writer finishes the move.
 """
 
-from salescast.store.tables import append, read, read_all, recover, rehearsing
+from salescast.store.tables import append, read, read_all, read_days, read_part, recover, rehearsing
 from salescast.store.versions import (
     commit_version,
     data_version,
@@ -26,6 +26,8 @@ __all__ = [
     "pull",
     "read",
     "read_all",
+    "read_days",
+    "read_part",
     "recover",
     "rehearsing",
 ]

@@ -12,10 +12,11 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from salescast.errors import DataQualityError, StoreUnavailableError
-from salescast.schema import TABLES, conform, empty
+from salescast.schema import DAILY, TABLES, conform, empty
 
 _ARROW = {
     "id": pa.string(),
@@ -28,6 +29,7 @@ _ARROW = {
 }
 
 
+Keep = Callable[[pa.Table], pa.Table]
 Memory = dict[Path, tuple[object, Any]]
 _MEMORY: ContextVar[Memory | None] = ContextVar("memory", default=None)
 
@@ -46,25 +48,28 @@ def rehearsing() -> Iterator[None]:
         _MEMORY.reset(token)
 
 
-def read(data: Path, table: str) -> pd.DataFrame:
+def read(data: Path, table: str, keep: Keep | None = None) -> pd.DataFrame:
     """Return the stored rows of `table`, oldest knowledge first; none where nothing is stored.
 
+    `keep` says, a month at a time, what of it is wanted: no more than that is held at once.
     Raises DataQualityError naming the file that is damaged or lacks a column.
     """
     recover(data)
     files = sorted((data / table).glob("*.parquet"))
     if not files:
         return empty(table)
-    if _MEMORY.get() is not None:
+    if _MEMORY.get() is not None and keep is None:
         rows: pd.DataFrame = _known(data / table, lambda: _joined(files, table, map), files)
         return rows.copy(deep=False)
     with ThreadPoolExecutor() as pool:
-        return _joined(files, table, pool.map)
+        return _joined(files, table, pool.map, keep)
 
 
-def _joined(files: Sequence[Path], table: str, each: Any) -> pd.DataFrame:
-    parts = list(each(lambda path: _month(path, table), files))
-    return _frame(pa.concat_tables(parts))
+def _joined(files: Sequence[Path], table: str, each: Any, keep: Keep | None = None) -> pd.DataFrame:
+    def wanted(path: Path) -> pa.Table:
+        return _month(path, table) if keep is None else keep(_month(path, table))
+
+    return _frame(pa.concat_tables(list(each(wanted, files))))
 
 
 def _frame(rows: pa.Table) -> pd.DataFrame:
@@ -90,6 +95,32 @@ def _known(path: Path, read_it: Callable[[], Any], files: Sequence[Path]) -> Any
 def read_all(data: Path) -> dict[str, pd.DataFrame]:
     """Return every contract table, empty where nothing is stored."""
     return {table: read(data, table) for table in TABLES}
+
+
+def read_part(data: Path, store_ids: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Return every contract table with the rows of these stores and their places, and all items."""
+    stores = read(data, "stores")
+    places = stores.loc[stores["store_id"].isin(store_ids), "location_id"].unique()
+    ids = {
+        column: pa.array(list(values), pa.string())
+        for column, values in (("store_id", store_ids), ("location_id", places))
+    }
+
+    def theirs(rows: pa.Table) -> pa.Table:
+        for column in set(ids) & set(rows.column_names):
+            rows = rows.filter(pc.is_in(rows[column], ids[column]))
+        return rows
+
+    return {table: read(data, table, theirs) for table in TABLES}
+
+
+def read_days(data: Path) -> dict[str, pd.DataFrame]:
+    """Return of the daily tables which day was spoken of when: each pair once."""
+
+    def pairs(known: str) -> Keep:
+        return lambda rows: rows.group_by(["date", known]).aggregate([])
+
+    return {table: read(data, table, pairs(TABLES[table].known)) for table in DAILY}
 
 
 def append(data: Path, delivery: Mapping[str, pd.DataFrame]) -> dict[str, int]:

@@ -1,0 +1,70 @@
+"""A chain cut by stores: a process holds one partition of it, and several may work at once.
+
+What is made of a store's rows leans on its place's weather and its items' levels in the chain
+(`levels`), on nothing else of other stores. So features and forecasts are made partition by
+partition and joined in the order they have in one piece: the same rows, bit for bit.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from salescast import levels, store
+from salescast.settings import Settings
+
+Each = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
+"""Calls a function with each of the values and returns the results in their order. Function and
+values can be pickled, so that another process, with the same folders, may do it."""
+
+
+class Partition(NamedTuple):
+    """Some stores of the chain, and the origins at which they have a series."""
+
+    number: int
+    store_ids: tuple[str, ...]
+    origins: tuple[pd.Timestamp, ...] = ()
+
+
+def one_by_one(work: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
+    """Do the work here, for one value after another."""
+    return [work(value) for value in values]
+
+
+def split(store_ids: Sequence[str], count: int) -> list[Partition]:
+    """Return the stores in `count` runs of like size, in order; one store is never divided."""
+    known = sorted(set(store_ids))
+    count = max(min(count, len(known)), 1)
+    bounds = [len(known) * i // count for i in range(count + 1)]
+    return [
+        Partition(i, tuple(known[start:stop])) for i, (start, stop) in enumerate(pairwise(bounds))
+    ]
+
+
+def partitions(settings: Settings) -> list[Partition]:
+    """Return the partitions of the stored chain; one where it is not to be cut."""
+    if settings.scale.partitions == 1:
+        return [Partition(0, ())]
+    return split(list(store.read(settings.data, "stores")["store_id"]), settings.scale.partitions)
+
+
+def pool(
+    settings: Settings, origins: Sequence[pd.Timestamp], horizon: int, each: Each
+) -> tuple[list[Partition], pd.DataFrame]:
+    """Return the partitions that have a series at some origin, and what all of them lean on."""
+    parts = partitions(settings)
+    shares = each(partial(_share, settings, origins, horizon), parts)
+    chain = levels.pooled(shares, origins)
+    found = [
+        part._replace(origins=tuple(share.index.unique("origin")))
+        for part, share in zip(parts, shares, strict=True)
+    ]
+    return [part for part in found if part.origins], chain
+
+
+def _share(
+    settings: Settings, origins: Sequence[pd.Timestamp], horizon: int, part: Partition
+) -> pd.DataFrame:
+    return levels.share(store.read_part(settings.data, part.store_ids), origins, horizon)
