@@ -27,7 +27,9 @@ DAYS = int(os.environ.get("DAYS", "365"))
 SEEDS = range(7, 7 + int(os.environ.get("SEEDS", "3")))
 
 
-def replayed(root: Path, scenario: str, seed: int) -> tuple[World, dict[str, Any], list[float]]:
+def replayed(
+    root: Path, scenario: str, seed: int, days: int = DAYS
+) -> tuple[World, dict[str, Any], list[float]]:
     """Return a replay's world, its accounts and the peak memory after each day, MB."""
     os.environ["SALESCAST_FEED__GODATAMARKETS__SEED"] = str(seed)
     root.mkdir(parents=True, exist_ok=True)
@@ -38,7 +40,7 @@ def replayed(root: Path, scenario: str, seed: int) -> tuple[World, dict[str, Any
     def tell(_: World) -> None:
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
-    plan = make_plan(settings, (f"{scenario}-{seed}", "small"), None, DAYS, [scenario])
+    plan = make_plan(settings, ("bench", "small"), None, days, [scenario])
     world = open_world(settings, plan)
     with store.rehearsing():
         replay(inline, world, tell)

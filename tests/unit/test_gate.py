@@ -22,6 +22,7 @@ POLICY = Policy(
     max_stale_days=7,
     max_model_mb=10.0,
     min_rows_per_second=100.0,
+    unit="origin",
     block=2,
     seed=1,
 )

@@ -1,6 +1,7 @@
-"""What one model saves against another: on the same rows, by origin, and how sure that is.
+"""What one model saves against another: on the same rows, in blocks, and how sure that is.
 
-Neighbouring origins forecast some of the same days, so what is saved at them hangs together.
+Neighbouring origins forecast some of the same days, so what is saved at them hangs together. Where
+there is an origin a day they hardly differ, and days are compared instead: see `per`.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ Floats = NDArray[np.float64]
 
 DAY = ("store_id", "item_id", "origin", "date")
 SEGMENTS = {"store": "store_id", "item": "item_id", "lead_band": "lead_band"}
-MIN_ORIGINS = 4  # fewer origins of a segment, of a new store for example, say nothing
+MIN_ORIGINS = 4  # fewer origins (or days) of a segment, as of a new store, say nothing
 ALPHA = 0.05  # chance of an error in each check
 # Challengers come again and again, and what saves often and loses rarely looks better than it is:
 # make bench-gate measures that this keeps the worse from being promoted in at most 5 % of cases.
@@ -26,6 +27,12 @@ def paired(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that both have, by DAY, with `theirs` (their cost) and `saved` (money)."""
     pairs = ours.merge(theirs[[*DAY, "cost"]].rename(columns={"cost": "theirs"}), on=[*DAY])
     return pairs.assign(saved=pairs["theirs"] - pairs["cost"])
+
+
+def per(unit: str, rows: pd.DataFrame, column: str) -> list[float]:
+    """Return the sums of `column` by `unit`, scaled so that their mean is that of the rows."""
+    sums = rows.groupby(unit)[column].sum()
+    return list(sums * (len(sums) / max(len(rows), 1)))
 
 
 def surely(values: Sequence[float], block: int, seed: int, alpha: float = ALPHA) -> float:
@@ -41,11 +48,13 @@ def surely(values: Sequence[float], block: int, seed: int, alpha: float = ALPHA)
     return mean - (mean - low) * float(np.sqrt(len(values) / (len(values) - block)))
 
 
-def worse_segments(pairs: pd.DataFrame, margin: float, block: int) -> pd.DataFrame:
+def worse_segments(
+    pairs: pd.DataFrame, margin: float, block: int, unit: str = "origin"
+) -> pd.DataFrame:
     """Return each segment's cost ratio and whether it is surely more than `margin` dearer.
 
     Columns: kind (store, item, lead_band), segment, ratio, p_value, worse. Surely: by the test of
-    Diebold & Mariano (1995) on ours − (1 + margin) · theirs by origin, with the small-sample t of
+    Diebold & Mariano (1995) on ours − (1 + margin) · theirs by `unit`, with the small-sample t of
     Harvey, Leybourne & Newbold (1997), and Holm's (1979) correction over all segments.
     """
     bands = _bands(int(pairs["lead_time"].max()) if len(pairs) else 1)
@@ -55,7 +64,7 @@ def worse_segments(pairs: pd.DataFrame, margin: float, block: int) -> pd.DataFra
     rows = pairs.assign(
         lead_band=np.array(names)[at], beyond=pairs["cost"] - (1 + margin) * pairs["theirs"]
     )
-    parts = [_of_kind(rows, kind, column, block) for kind, column in SEGMENTS.items()]
+    parts = [_of_kind(rows, kind, column, (unit, block)) for kind, column in SEGMENTS.items()]
     found = pd.concat(parts, ignore_index=True)
     return found.assign(worse=_holm(found["p_value"].to_numpy()))
 
@@ -66,9 +75,10 @@ def _bands(horizon: int) -> list[tuple[int, int]]:
     return list(zip([1, *(e + 1 for e in ends[:-1])], ends, strict=True))
 
 
-def _of_kind(rows: pd.DataFrame, kind: str, column: str, block: int) -> pd.DataFrame:
+def _of_kind(rows: pd.DataFrame, kind: str, column: str, apart: tuple[str, int]) -> pd.DataFrame:
+    unit, block = apart
     sums = rows.groupby(column, observed=True)[["cost", "theirs"]].sum()
-    beyond = rows.pivot_table(index="origin", columns=column, values="beyond", aggfunc="mean")
+    beyond = rows.pivot_table(index=unit, columns=column, values="beyond", aggfunc="mean")
     p_values = [_p_value(beyond[name].dropna().to_numpy(), block) for name in sums.index]
     ratio = (sums["cost"] / sums["theirs"]).to_numpy()
     named = [str(name) for name in sums.index]

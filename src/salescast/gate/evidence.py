@@ -8,7 +8,10 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Policy:
-    """The bounds a challenger must keep. `block`: origins whose forecasts share days."""
+    """The bounds a challenger must keep.
+
+    `unit`: what savings are summed by, origin or date; `block`: how many of them hang together.
+    """
 
     min_origins: int
     min_saving: float
@@ -20,6 +23,7 @@ class Policy:
     max_stale_days: int
     max_model_mb: float
     min_rows_per_second: float
+    unit: str
     block: int
     seed: int
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from salescast import metrics
-from salescast.gate.compare import DAY, surely
+from salescast.gate.compare import DAY, per, surely
 from salescast.gate.evidence import Check, Policy, check
 from salescast.model import label
 
@@ -73,7 +73,7 @@ def count_noise(rows: pd.DataFrame, policy: Policy) -> Check:
     """Sound an alarm where errors are smaller than a Poisson count's: it knew too much."""
     sold = rows[~rows["sold_out"].astype(bool)]  # where it was sold out, demand is an estimate
     square, mean = (sold["actual"] - sold["mean"]) ** 2, sold["mean"]
-    missing = [float(v) for v in (mean - square).groupby(sold["origin"]).mean()]
+    missing = per(policy.unit, sold.assign(missing=mean - square), "missing")
     ratio = float(square.sum() / max(mean.sum(), 1e-9))
     said = f"its squared error is {ratio:.2f} × the least that counting allows"
     passed = surely(missing, policy.block, policy.seed) <= 0

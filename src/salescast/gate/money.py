@@ -13,6 +13,7 @@ from salescast.gate.compare import (
     PROMOTION_ALPHA,
     SEGMENTS,
     paired,
+    per,
     surely,
     worse_segments,
 )
@@ -31,18 +32,13 @@ def _saved(
     pairs: pd.DataFrame, name: str, policy: Policy, alpha: float = ALPHA
 ) -> tuple[float, str]:
     """Return the lower bound of what is saved a series-day, and a sentence."""
-    values = _by_origin(pairs)
+    values = per(policy.unit, pairs, "saved")
     low = surely(values, policy.block, policy.seed, alpha)
     said = (
         f"it saves {np.mean(values) if values else float('nan'):.4f} a series-day against {name}, "
-        f"{1 - alpha:.0%} sure of {low:.4f}, over {len(values)} origins"
+        f"{1 - alpha:.0%} sure of {low:.4f}, over {len(values)} {policy.unit}s"
     )
     return low, said
-
-
-def _by_origin(pairs: pd.DataFrame) -> list[float]:
-    """Return the money saved a series-day at each origin."""
-    return list(pairs.groupby("origin")["saved"].mean()) if len(pairs) else []
 
 
 def champion(rows: pd.DataFrame, champion: pd.DataFrame | None, policy: Policy) -> Check:
@@ -66,7 +62,7 @@ def segments(rows: pd.DataFrame, rival: pd.DataFrame | None, policy: Policy) -> 
         said = "no other version is champion"
         none = ("no champion", bound)
         return [check(f"no_{kind}_worse", none, said, passed=True, fix="") for kind in SEGMENTS]
-    found = worse_segments(paired(rows, rival), policy.segment_margin, policy.block)
+    found = worse_segments(paired(rows, rival), policy.segment_margin, policy.block, policy.unit)
     return [_segment(kind, found[found["kind"] == kind], bound) for kind in SEGMENTS]
 
 
@@ -107,9 +103,9 @@ def foresight(rows: pd.DataFrame, evidence: Evidence, policy: Policy) -> Check:
         for each in (far, evidence.of(FORESIGHTED))
     )
     both = ours.join(best["saved"].rename("best"), how="inner")
-    sums = both[["saved", "best"]].groupby("origin").mean()
-    share = float(sums["saved"].sum() / sums["best"].sum()) if len(sums) else float("nan")
-    beyond = list(sums["saved"] - policy.max_foresight * sums["best"])
+    both["beyond"] = both["saved"] - policy.max_foresight * both["best"]
+    share = float(both["saved"].sum() / both["best"].sum()) if len(both) else float("nan")
+    beyond = per(policy.unit, both, "beyond")
     said = f"far ahead it saves {share:.2f} of what knowing the weather that came would save"
     passed = len(beyond) > 0 and surely(beyond, policy.block, policy.seed) <= 0
     fix = "better than plausible: look for observed weather among what it is told"

@@ -23,15 +23,18 @@ from salescast.stages.learn import recipe, scored
 
 TWIN_ORIGINS = 13  # the newest, served by one fit: twins are made for the gate alone
 REFIT_ORIGINS = 4  # the newest, at which the refit is compared with the judged fit
+WEEK = 7  # days: where origins lie closer, days are compared, a week of which hangs together
 TIMINGS = 5  # the fastest counts: a busy machine is no slow model
 
 
 def policy(settings: Settings) -> Policy:
     """Return the bounds of the configuration."""
-    overlap = -(-settings.forecast.horizon // settings.backtest.every_days)
+    plan = settings.backtest
+    overlap = -(-settings.forecast.horizon // plan.every_days)
+    unit, block = ("origin", overlap) if plan.every_days >= WEEK else ("date", WEEK)
     asked = {each.name for each in dataclasses.fields(Policy)}
     bounds = settings.gate.model_dump(include=asked)
-    return Policy(**bounds, block=overlap, seed=settings.model.seed)
+    return Policy(**bounds, unit=unit, block=block, seed=settings.model.seed)
 
 
 def gather(
