@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salescast.gate import Evidence, Measured, Policy, decide
-from salescast.gate.compare import paired, surely, worse_segments
+from salescast.gate.compare import paired, per, surely, worse_segments
 
 POLICY = Policy(
     min_origins=8,
@@ -44,10 +44,10 @@ COSTS = {
 }
 
 
-def make_scored(model="challenger", cost=1.0, origins=12, **columns):
+def make_scored(model="challenger", cost=1.0, origins=12, freq="7D", **columns):
     """Return scored rows of four series that cost `cost` a series-day, give or take."""
     rng = np.random.default_rng(5)
-    days = pd.date_range("2024-01-07", periods=origins, freq="7D")
+    days = pd.date_range("2024-01-07", periods=origins, freq=freq)
     grid = pd.MultiIndex.from_product(
         [["s1", "s2"], ["u1", "u2"], days, range(1, 15)],
         names=["store_id", "item_id", "origin", "lead_time"],
@@ -63,8 +63,8 @@ def make_scored(model="challenger", cost=1.0, origins=12, **columns):
 
 def make_evidence(champion=None, quality="accepted", weather="issued", **columns):
     """Return the evidence on a challenger that is better than all but perfect foresight."""
-    origins = columns.get("origins", 12)
-    scored = [make_scored(**columns), *(make_scored(m, c, origins) for m, c in COSTS.items())]
+    when = {name: columns[name] for name in ("origins", "freq") if name in columns}
+    scored = [make_scored(**columns), *(make_scored(m, c, **when) for m, c in COSTS.items())]
     return Evidence(pd.concat(scored, ignore_index=True), champion, quality, weather, MEASURED)
 
 
@@ -209,6 +209,25 @@ def test_a_decision_is_the_same_each_time():
 def test_a_saving_by_luck_in_one_origin_is_not_sure():
     """One lucky week among many losing ones leaves the lower bound below zero."""
     assert surely([-1.0] * 11 + [14.0], 2, seed=1) < 0
+
+
+def test_origins_a_day_apart_are_compared_by_the_days_they_forecast():
+    """All of them share days with all others; four weeks of days still tell a clear saving."""
+    daily = {"origins": 15, "freq": "D"}
+    champion = make_scored("champion", 1.6, **daily)
+    evidence = make_evidence(champion, **daily)
+
+    by_origin = decide(evidence, replace(POLICY, block=14))
+    by_day = decide(evidence, replace(POLICY, unit="date", block=7))
+
+    assert "beats_champion" in failed(by_origin)
+    assert failed(by_day) == []
+
+
+def test_the_mean_by_day_is_that_of_all_rows():
+    """The first and last days have fewer rows, and count for as much less."""
+    rows = make_scored(origins=5, freq="D")
+    assert np.mean(per("date", rows, "cost")) == pytest.approx(rows["cost"].mean())
 
 
 def test_too_few_origins_are_never_sure():
