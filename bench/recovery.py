@@ -27,7 +27,7 @@ from salescast.replay import EXPECTED
 from salescast.stages.learn import origins, recipe
 from salescast.stages.replay import World
 
-FAULTS = ("competitor", "sensitivity_shift")
+FAULTS = tuple(os.environ.get("FAULTS", "competitor,sensitivity_shift").split(","))
 SEEDS = range(7, 7 + int(os.environ.get("SEEDS", "3")))
 SHIFT, GRACE, DAYS = 20, 45, 110  # days after the first training
 OURS, FROZEN, INFORMED = "ours", "frozen", "informed"

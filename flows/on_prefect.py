@@ -33,6 +33,7 @@ from flows.engine import Run, telling
 from salescast.errors import FeedUnavailableError, StoreUnavailableError
 from salescast.settings import Settings, read_settings
 from salescast.stages import STAGES, Result
+from salescast.stages.adapt import adapt
 from salescast.stages.data import rehearsal
 from salescast.stages.promotion import decision_of
 from salescast.stages.release import raise_refusal
@@ -181,7 +182,7 @@ def ingest(config: Path = CONFIG, until: date | None = None) -> Result:
 @flow(flow_run_name=_title)
 def train(config: Path = CONFIG) -> Result:
     """Learn, examine, register and judge a challenger."""
-    return training.train(_run(config))
+    return training.train(on_prefect(adapt(read_settings(config))))
 
 
 @flow(flow_run_name=_title)

@@ -8,10 +8,11 @@ import pandas as pd
 
 from flows.deploy import deploy
 from flows.engine import Run
-from flows.train import adapted, train
+from flows.train import train
 from salescast.errors import DataQualityError, GateRefused, NotEnoughHistoryError
 from salescast.orders import due
 from salescast.settings import Settings
+from salescast.stages.adapt import adapt
 from salescast.stages.replay import REACTION_DAYS, World
 
 Engine = Callable[[Settings], Run]
@@ -37,7 +38,7 @@ def a_day(engine: Engine, world: World, day: date) -> dict[str, Any]:
     if world.journal:
         watched = run("monitor", today=day, brief=day.day > 1)
     asked = watched["training"] if delivery != "rejected" else None
-    trained = _trained(engine, world, day, asked) if asked else None
+    trained = _trained(engine, world, asked) if asked else None
     made = run("forecast")
     orders = _ordered(run, world, day)
     world.place(day, orders)
@@ -64,11 +65,11 @@ def _delivered(run: Run, world: World, day: date) -> str:
     return str(done["quality"]["status"])
 
 
-def _trained(engine: Engine, world: World, day: date, asked: dict[str, Any]) -> dict[str, Any]:
+def _trained(engine: Engine, world: World, asked: dict[str, Any]) -> dict[str, Any]:
     """Train and, where the gate agrees, deploy; what refuses is told, not raised."""
     since = asked.get("since")
     own = world.settings
-    run = engine(adapted(own, date.fromisoformat(since), day) if since else own)
+    run = engine(adapt(own, date.fromisoformat(since) if since else None))
     told: dict[str, Any] = {"why": asked["why"], "since": since, "version": None, "refused": None}
     try:
         told["version"] = train(run)["version"]

@@ -158,6 +158,7 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train, backtest and judge a challenger; exit code 3 where the gate refuses it."""
+    from salescast.stages.adapt import adapt
     from salescast.stages.learn import tune
     from salescast.stages.release import raise_refusal
 
@@ -168,7 +169,7 @@ def train(
         for name, value in found["params"].items():
             os.environ[f"SALESCAST_MODEL__{name.upper()}"] = str(value)
         settings = read_settings()
-    result = _flow("train", engine, settings)
+    result = _flow("train", engine, adapt(settings))
     _print(result, as_json=as_json)
     raise_refusal(result)
 

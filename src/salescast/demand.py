@@ -39,9 +39,19 @@ SPREAD: Mapping[str, tuple[float, float]] = {
     "storm": (0.3, 0.05),
     "surprise": (0.3, 0.1),
     **dict.fromkeys(WEEKDAYS, (1.0, 0.1)),
+    # What is otherwise from `since` on: a rival opens, or rain no longer sells as it did.
+    "shift": (0.3, 0.3),
+    "shift_wet": (0.3, 0.1),
+    "shift_amount": (0.1, 0.05),
 }
 TERMS = tuple(SPREAD)
-DEFAULTS: Mapping[str, float] = {"recent_days": 56.0, "drift": 1.0, "departure": 1.0}
+NEVER = 1e6  # a day number beyond all calendars
+DEFAULTS: Mapping[str, float] = {
+    "recent_days": 56.0,
+    "drift": 1.0,
+    "departure": 1.0,
+    "since": NEVER,
+}
 # How far demand may drift within the recent days; more than its noise explains is believed.
 DRIFT: Mapping[str, float] = {"chain": 0.06, "store": 0.03, "item": 0.03, "series": 0.03}
 SATURATION_MM = 15.0  # beyond that more rain sells no more umbrellas
@@ -53,7 +63,8 @@ STEPS, ROUNDS = 8, 5  # of Newton without the days sold out, then with them impu
 class Response:
     """What was learned: coefficients of shape (groups, terms), k by item, recent level by series.
 
-    Row 0 of `stores` and `items` is for one never met: no departure from the chain.
+    Row 0 of `stores` and `items` is for one never met: no departure from the chain. `cutoff` and
+    `since`, from which on customers behave otherwise, are days since 1970.
     """
 
     store_ids: tuple[str, ...]
@@ -65,17 +76,21 @@ class Response:
     dispersion: Floats
     cutoff: float
     recent: Floats = field(default_factory=lambda: np.ones((1, 1)))
+    since: float = NEVER
 
 
-def terms(rows: pd.DataFrame, cutoff: float, wet: Floats, rain_mm: Floats) -> Floats:
+def terms(
+    rows: pd.DataFrame, cutoff: float, wet: Floats, rain_mm: Floats, since: float = NEVER
+) -> Floats:
     """Return the value of each term, shape (n, len(TERMS)), for days of `wet` rain of `rain_mm`.
 
-    `rows` need date, temp_anomaly, storm, spell and the calendar and price features.
+    `rows` need date, temp_anomaly, storm, spell and the calendar and price features; `cutoff` and
+    `since` as in `Response`.
     """
     day = rows["date"].to_numpy().astype("datetime64[D]").astype(float)
     angle = 2 * np.pi * day / YEAR_DAYS
     weekday = rows["weekday"].to_numpy()
-    weekend = (weekday >= 5).astype(float)
+    weekend, shift = (weekday >= 5).astype(float), (day >= since).astype(float)
     amount = wet * np.log1p(np.minimum(rain_mm, SATURATION_MM))
     values = {
         "level": np.ones(len(rows)),
@@ -94,6 +109,9 @@ def terms(rows: pd.DataFrame, cutoff: float, wet: Floats, rain_mm: Floats) -> Fl
         "storm": rows["storm"].to_numpy(),
         "surprise": wet * rows["spell"].to_numpy(),
         **{name: (weekday == i).astype(float) for i, name in enumerate(WEEKDAYS)},
+        "shift": shift,
+        "shift_wet": shift * wet,
+        "shift_amount": shift * amount,
     }
     return np.column_stack([values[name] for name in TERMS])
 
@@ -112,13 +130,16 @@ def mixture(
     slopes = response.chain + response.stores[store] + response.items[item]
     named = rows.assign(storm=0.0, spell=0.0, temp_anomaly=weather.temp_anomaly)
     zero = np.zeros(len(rows))
-    base = (terms(named, response.cutoff, zero, zero) * slopes).sum(axis=1)
+    dry = terms(named, response.cutoff, zero, zero, response.since)
+    base = (dry * slopes).sum(axis=1)
     base += response.series[store, item] + np.log(response.recent[store, item])
     of = {name: slopes[:, i] for i, name in enumerate(TERMS)}
     weekend = (rows["weekday"].to_numpy() >= 5).astype(float)
+    shift = dry[:, TERMS.index("shift")]
     amount = np.log1p(np.minimum(weather.rain_mm, SATURATION_MM))
-    rain = (of["wet"] + weekend * of["weekend_wet"])[:, None]
-    rain = rain + (of["amount"] + weekend * of["weekend_amount"])[:, None] * amount
+    rain = (of["wet"] + weekend * of["weekend_wet"] + shift * of["shift_wet"])[:, None]
+    more = of["amount"] + weekend * of["weekend_amount"] + shift * of["shift_amount"]
+    rain = rain + more[:, None] * amount
     wet, spell, storm = (c[:, None] for c in (weather.wet, weather.spell, weather.storm))
     each = wet / amount.shape[1] * np.ones_like(amount)
     logs = np.column_stack([zero, rain, rain + of["surprise"][:, None]])
@@ -137,15 +158,17 @@ def _code(known: tuple[str, ...], ids: pd.Series) -> Ints:
 def fit(happened: pd.DataFrame, params: Mapping[str, float] = DEFAULTS) -> Response:
     """Fit the response to what happened (`features.past`), sold-out days un-censored.
 
-    `params`: recent_days the level may have drifted over, and factors on how far it may (`drift`)
-    and how far stores and items may depart from the chain (`departure`).
+    `params`: recent_days the level may have drifted over, factors on how far it may (`drift`)
+    and how far stores and items may depart from the chain (`departure`), and the day `since` which
+    customers behave otherwise, where there is one.
     Fisher scoring on the penalised quasi-likelihood with variance m + m² ÷ k, between steps k
     by moments and E[demand | demand ≥ sold] for the days sold out.
     """
     stores, store = np.unique(happened["store_id"].to_numpy(str), return_inverse=True)
     items, item = np.unique(happened["item_id"].to_numpy(str), return_inverse=True)
     cutoff = float(happened["date"].max().to_datetime64().astype("datetime64[D]").astype(float))
-    x = terms(happened, cutoff, happened["wet"].to_numpy(), happened["rain_mm"].to_numpy())
+    wet, rain_mm = (happened[name].to_numpy() for name in ("wet", "rain_mm"))
+    x = terms(happened, cutoff, wet, rain_mm, params["since"])
     sold, censored = happened["units"].to_numpy(float), happened["sold_out"].to_numpy(bool)
     spread = np.array(list(SPREAD.values())).T * [[1.0], [params["departure"]]]
     pool = Pool.of(x, store, item, spread)
@@ -171,6 +194,7 @@ def fit(happened: pd.DataFrame, params: Mapping[str, float] = DEFAULTS) -> Respo
         np.concatenate([[np.median(k)], k]),
         cutoff,
         np.pad(_recent(pool, y, mean, k[item], params), ((1, 0), (1, 0)), constant_values=1.0),
+        params["since"],
     )
 
 
@@ -215,7 +239,8 @@ def _given_weather(happened: pd.DataFrame, response: Response) -> tuple[Floats, 
         _code(known, happened[name])
         for known, name in ((response.store_ids, "store_id"), (response.item_ids, "item_id"))
     )
-    x = terms(happened, response.cutoff, happened["wet"].to_numpy(), happened["rain_mm"].to_numpy())
+    wet, rain_mm = (happened[name].to_numpy() for name in ("wet", "rain_mm"))
+    x = terms(happened, response.cutoff, wet, rain_mm, response.since)
     slopes = response.chain + response.stores[store] + response.items[item]
     logs = (x * slopes).sum(axis=1) + response.series[store, item]
     mean = np.exp(np.clip(logs, -MAX_LOG, MAX_LOG))

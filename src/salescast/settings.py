@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -118,6 +118,13 @@ class Model(_Section):
     recent_days: float = Field(56, ge=7)
     drift: float = Field(1.0, gt=0)
     departure: float = Field(1.0, gt=0)
+    since: date | None = None
+
+    @field_validator("since", mode="before")
+    @classmethod
+    def _nothing(cls, value: object) -> object:
+        return value or None
+
     iterations: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     max_leaf_nodes: int = Field(ge=2)

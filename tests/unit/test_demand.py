@@ -1,5 +1,7 @@
 """Demand is found behind sales, and what nobody has seen leans on what everybody does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,16 @@ from scipy.stats import nbinom
 
 from salescast.calendar import calendar
 from salescast.calibration import Believed
-from salescast.demand import TERMS, Response, dispersion, estimate, fit, mixture, uncensored
+from salescast.demand import (
+    DEFAULTS,
+    TERMS,
+    Response,
+    dispersion,
+    estimate,
+    fit,
+    mixture,
+    uncensored,
+)
 from salescast.features import past
 from tests.builders import FIRST, days, make_sales, make_tables
 
@@ -51,6 +62,11 @@ def simulate(stocked: float = 1e9, seed: int = 4) -> tuple[pd.DataFrame, np.ndar
     rows["units"] = np.minimum(demand, stock).astype(int)
     rows["sold_out"] = demand >= stock
     return rows, demand
+
+
+def number(day: pd.Timestamp) -> float:
+    """Return the days since 1970."""
+    return float((day - pd.Timestamp(0)).days)
 
 
 def chain(response: Response, name: str) -> float:
@@ -221,3 +237,29 @@ def test_a_lately_doubled_level_is_followed_part_of_the_way():
     response = fit(past(tables, FIRST + pd.Timedelta(days=299)))
 
     assert (response.recent[1:, 1:] > 1.0).all()
+
+
+def test_what_is_otherwise_since_a_day_is_learned_apart():
+    """A rival by one store, and rain that sells less: the years before do not water them down."""
+    happened, _ = simulate()
+    late = happened["date"] > happened["date"].max() - pd.Timedelta(days=40)
+    kept = np.where(late & (happened["store_id"] == "s0"), 0.6, 1.0)
+    kept = kept * np.where(late & (happened["wet"] > 0), 0.7, 1.0)
+    happened["units"] = np.random.default_rng(2).binomial(happened["units"], kept)
+
+    told = fit(happened, {**DEFAULTS, "since": number(happened.loc[late, "date"].min())})
+
+    rain = chain(told, "shift_wet") + chain(told, "shift_amount") * np.log1p(4.0)
+    rival = chain(told, "shift") + told.stores[1, TERMS.index("shift")]
+    assert rain == pytest.approx(np.log(0.7), abs=0.1)
+    assert rival == pytest.approx(np.log(0.6), abs=0.1)
+
+
+def test_days_before_the_change_are_expected_as_ever():
+    """Up to the day before, what is learned of the change adds nothing."""
+    happened, _ = simulate()
+    told = fit(happened, {**DEFAULTS, "since": number(happened["date"].max()) - 20})
+    before = happened[happened["date"] < happened["date"].max() - pd.Timedelta(days=20)]
+    bent = replace(told, chain=told.chain + np.array([name.startswith("shift") for name in TERMS]))
+
+    np.testing.assert_array_equal(expected(told, before), expected(bent, before))

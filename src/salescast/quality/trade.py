@@ -240,15 +240,21 @@ def stock_agreement(rows: pd.DataFrame, scope: Scope) -> Floats:
 def _shares(agrees: Floats, store: np.ndarray, scope: Scope) -> pd.DataFrame:
     """Return the share of agreeing series per store and day, of the place's for few items."""
     last = scope.stores.drop_duplicates("store_id", keep="last").set_index("store_id")
-    frame = pd.DataFrame(agrees, index=store)
-    per_store, per_place = (
-        frame.groupby(key).agg(["mean", "count"]).swaplevel(axis=1).sort_index(axis=1)
-        for key in (store, last["location_id"].reindex(store).to_numpy())
-    )
-    places = last["location_id"].reindex(per_store.index)
-    fallback = per_place["mean"].where(per_place["count"] >= 2).reindex(places)
-    fallback.index = per_store.index
-    return per_store["mean"].where(per_store["count"] >= 3, fallback)
+    code, stores = pd.factorize(store)
+    place, _ = pd.factorize(last["location_id"].reindex(stores), use_na_sentinel=False)
+    of_store, told = _means(agrees, code)
+    of_place, beside = _means(agrees, place[code])
+    fallback = np.where(beside >= 2, of_place, np.nan)[place]
+    return pd.DataFrame(np.where(told >= 3, of_store, fallback), index=stores)
+
+
+def _means(values: Floats, group: np.ndarray) -> tuple[Floats, Floats]:
+    """Return the mean of each group's rows where known, NaN where none is, and how many are."""
+    member = (np.arange(group.max(initial=-1) + 1)[:, None] == group).astype(float)
+    known = ~np.isnan(values)
+    count = member @ known
+    with np.errstate(invalid="ignore"):
+        return member @ np.where(known, values, 0.0) / count, count
 
 
 def _agreement(sales: Matrices, stock: Matrices) -> tuple[pd.DataFrame, Floats]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from salescast.backtest import (
     scorecard,
     served_by,
 )
-from salescast.demand import estimate
+from salescast.demand import NEVER, estimate
 from salescast.explain import importance
 from salescast.fallback import blind
 from salescast.model import Model, as_payload, fit, training_rows
@@ -33,17 +34,25 @@ from salescast.settings import Settings
 from salescast.stages.build import build_rows, origins
 from salescast.stages.files import read_frame, replace, write_frame, write_json
 
+EPOCH = date(1970, 1, 1)
+
 
 def recipe(settings: Settings, tables: Tables) -> Recipe:
     """Return how the model is made, from the settings and the items' costs."""
     costs = unit_costs(schema.latest("items", tables["items"]))
     return Recipe(
         settings.model.kind,
-        settings.model.model_dump(exclude={"kind", "seed"}),
+        _params(settings),
         settings.model.seed,
         settings.forecast.quantiles,
         dict(zip(costs["item_id"], costs["critical_ratio"], strict=True)),
     )
+
+
+def _params(settings: Settings) -> dict[str, Any]:
+    told = settings.model.model_dump(exclude={"kind", "seed", "since"})
+    since = settings.model.since
+    return told | {"since": float((since - EPOCH).days) if since else NEVER}
 
 
 def backtest(settings: Settings) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""How to train once customers behave otherwise: what is learned, and what is examined."""
+
+from datetime import date, timedelta
+
+import pandas as pd
+
+from salescast import store
+from salescast.bundle import Releases
+from salescast.demand import NEVER
+from salescast.errors import NoChampionError
+from salescast.model import Integrated
+from salescast.schema import last_day
+from salescast.settings import Settings
+from salescast.stages.files import read_json
+from salescast.stages.learn import EPOCH
+
+REFIT_EVERY = 3  # origins a day apart share a fit
+
+
+def adapt(settings: Settings, since: date | None = None) -> Settings:
+    """Return the settings to train with where customers behave otherwise `since` a day.
+
+    Default: `model.since`, what the monitor last asked for, or what the champion was told; without
+    any of them nothing changes. The examination has its cutoffs on the days since: whoever is
+    examined on the years before is praised for what no longer holds. Where weekly ones would be
+    too few there is one a day.
+    """
+    since = since or settings.model.since or _asked(settings) or _champions(settings)
+    if since is None:
+        return settings
+    days = (last_day(store.read_all(settings.data)) - pd.Timestamp(since)).days
+    told = {"model": settings.model.model_copy(update={"since": since})}
+    return settings.model_copy(update=told | {"backtest": _examined(settings, days)})
+
+
+def _examined(settings: Settings, days: int) -> object:
+    plan, room = settings.backtest, max(days - settings.forecast.horizon, 0)
+    weekly = room // plan.every_days + 1
+    if weekly >= settings.gate.min_origins:
+        return plan.model_copy(update={"cutoffs": min(weekly, plan.cutoffs)})
+    daily = {"cutoffs": min(room + 1, plan.cutoffs), "every_days": 1, "refit_every": REFIT_EVERY}
+    return plan.model_copy(update=daily)
+
+
+def _asked(settings: Settings) -> date | None:
+    path = settings.build / "monitoring.json"
+    asked = read_json(path, "monitor").get("training") if path.exists() else None
+    return date.fromisoformat(asked["since"]) if asked and asked["since"] else None
+
+
+def _champions(settings: Settings) -> date | None:
+    releases = Releases(settings.releases)
+    try:
+        parts = releases.read(releases.champion()).model.parts
+    except NoChampionError:
+        return None
+    if not isinstance(parts, Integrated) or parts.response.since == NEVER:
+        return None
+    return EPOCH + timedelta(days=parts.response.since)
