@@ -20,7 +20,7 @@ from godatamarkets import Retailer
 from godatamarkets.catalogue import EMBEDDED_END, START
 from salescast import backtest, features, schema
 from salescast.backtest import CHALLENGER, Recipe
-from salescast.gate.compare import PROMOTION_ALPHA, surely
+from salescast.gate.compare import surely
 from salescast.settings import read_settings
 from salescast.stages.build import origins
 from salescast.stages.examine import policy
@@ -87,7 +87,7 @@ def promoted(savings: Floats, champion: float, seed: int) -> float:
     """Return the share of comparisons (rows) that the gate's rule would promote."""
     bounds = policy(read_settings("config.toml"))
     tie = bounds.min_saving * champion
-    sure = [surely(list(row), bounds.block, seed, PROMOTION_ALPHA) > tie for row in savings]
+    sure = [surely(list(row), bounds.block, seed, bounds.promotion_error) > tie for row in savings]
     return float(np.mean(sure))
 
 

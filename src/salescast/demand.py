@@ -40,9 +40,9 @@ SPREAD: Mapping[str, tuple[float, float]] = {
     "surprise": (0.3, 0.1),
     **dict.fromkeys(WEEKDAYS, (1.0, 0.1)),
     # What is otherwise from `since` on: a rival opens, or rain no longer sells as it did.
-    "shift": (0.3, 0.3),
-    "shift_wet": (0.3, 0.1),
-    "shift_amount": (0.1, 0.05),
+    "shift": (0.3, 0.15),
+    "shift_wet": (0.3, 0.05),
+    "shift_amount": (0.1, 0.03),
 }
 TERMS = tuple(SPREAD)
 NEVER = 1e6  # a day number beyond all calendars

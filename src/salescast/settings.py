@@ -163,6 +163,7 @@ class Gate(_Section):
     min_origins: int = Field(ge=1)
     max_bias: float = Field(gt=0)
     min_saving: float = Field(ge=0)
+    promotion_error: float = Field(gt=0, le=0.5)
     coverage_80: tuple[float, float]
     trial_days: int = Field(ge=0)
     segment_margin: float = Field(ge=0)

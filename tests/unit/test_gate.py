@@ -14,6 +14,7 @@ from salescast.gate.compare import paired, per, surely, worse_segments
 POLICY = Policy(
     min_origins=8,
     min_saving=0.005,
+    promotion_error=0.01,
     max_bias=0.15,
     coverage_80=(0.7, 0.95),
     segment_margin=0.05,

@@ -18,9 +18,6 @@ DAY = ("store_id", "item_id", "origin", "date")
 SEGMENTS = {"store": "store_id", "item": "item_id", "lead_band": "lead_band"}
 MIN_ORIGINS = 4  # fewer origins (or days) of a segment, as of a new store, say nothing
 ALPHA = 0.05  # chance of an error in each check
-# Challengers come again and again, and what saves often and loses rarely looks better than it is:
-# make bench-gate measures that this keeps the worse from being promoted in at most 5 % of cases.
-PROMOTION_ALPHA = 0.01
 
 
 def paired(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:

@@ -10,11 +10,15 @@ import pandas as pd
 class Policy:
     """The bounds a challenger must keep.
 
+    `promotion_error`: chance of an error where it is compared with the champion: challengers come
+    again and again, and what saves often and loses rarely looks better than it is, so that 1 %
+    keeps the worse from being promoted in at most 5 % of cases (`make bench-gate`).
     `unit`: what savings are summed by, origin or date; `block`: how many of them hang together.
     """
 
     min_origins: int
     min_saving: float
+    promotion_error: float
     max_bias: float
     coverage_80: tuple[float, float]
     segment_margin: float

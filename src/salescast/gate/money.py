@@ -10,7 +10,6 @@ from salescast.backtest import BLIND
 from salescast.gate.compare import (
     ALPHA,
     DAY,
-    PROMOTION_ALPHA,
     SEGMENTS,
     paired,
     per,
@@ -43,16 +42,17 @@ def _saved(
 
 def champion(rows: pd.DataFrame, champion: pd.DataFrame | None, policy: Policy) -> Check:
     """Ask for money saved against the champion; on a tie it stays."""
+    bound = f"> a tie, {1 - policy.promotion_error:.0%} sure"
     if champion is None:
         said = "no other version is champion"
-        return check("beats_champion", ("no champion", "> a tie, 99 % sure"), said, True, "")
+        return check("beats_champion", ("no champion", bound), said, True, "")
     pairs = paired(rows, champion)
-    low, said = _saved(pairs, "the champion", policy, PROMOTION_ALPHA)
+    low, said = _saved(pairs, "the champion", policy, policy.promotion_error)
     count, tie = pairs["origin"].nunique(), policy.min_saving * float(pairs["theirs"].mean() or 0)
     said += f", each forecast by a fit that ended at its origin or before; up to {tie:.4f} is a tie"
     enough = count >= policy.min_origins
     fix = "the champion stays" if enough else f"only {count} origins are common: compare later"
-    return check("beats_champion", (low, "> a tie, 99 % sure"), said, enough and low > tie, fix)
+    return check("beats_champion", (low, bound), said, enough and low > tie, fix)
 
 
 def segments(rows: pd.DataFrame, rival: pd.DataFrame | None, policy: Policy) -> list[Check]:

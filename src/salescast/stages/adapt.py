@@ -15,6 +15,7 @@ from salescast.stages.files import read_json
 from salescast.stages.learn import EPOCH
 
 REFIT_EVERY = 3  # origins a day apart share a fit
+LENIENT = 0.05  # chance of an error against a champion whose errors an alarm has shown already
 
 
 def adapt(settings: Settings, since: date | None = None) -> Settings:
@@ -23,14 +24,22 @@ def adapt(settings: Settings, since: date | None = None) -> Settings:
     Default: `model.since`, what the monitor last asked for, or what the champion was told; without
     any of them nothing changes. The examination has its cutoffs on the days since: whoever is
     examined on the years before is praised for what no longer holds. Where weekly ones would be
-    too few there is one a day.
+    too few there is one a day. The gate need be 95 % instead of 99 % sure against a champion that
+    has not learned of it.
     """
-    since = since or settings.model.since or _asked(settings) or _champions(settings)
+    known = _champions(settings)
+    since = since or settings.model.since or _asked(settings) or known
     if since is None:
         return settings
     days = (last_day(store.read_all(settings.data)) - pd.Timestamp(since)).days
-    told = {"model": settings.model.model_copy(update={"since": since})}
-    return settings.model_copy(update=told | {"backtest": _examined(settings, days)})
+    gate = settings.gate
+    error = gate.promotion_error if since == known else max(gate.promotion_error, LENIENT)
+    told = {
+        "model": settings.model.model_copy(update={"since": since}),
+        "backtest": _examined(settings, days),
+        "gate": gate.model_copy(update={"promotion_error": error}),
+    }
+    return settings.model_copy(update=told)
 
 
 def _examined(settings: Settings, days: int) -> object:
