@@ -46,6 +46,7 @@ HOLDS: Mapping[str, int] = {
 CHECKS: Mapping[str, str] = {
     "sales_recorded_in_time": "sales_late",
     "sales_fresh": "sales_late",
+    "sales_from_every_place": "sales_late",
     "sales_rows_not_repeated": "rows_repeated",
     "weather_observed_fresh": "gauge_silent",
     "weather_observed_gauge_not_stuck": "gauge_suspect",

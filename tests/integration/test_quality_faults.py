@@ -89,12 +89,16 @@ def test_shifted_weekdays_are_caught_without_stock() -> None:
 
 
 def test_late_sales_are_missed_before_they_come() -> None:
-    """On the third day without a word the silent stores are named."""
+    """On the first day without a word their place is named, on the third each store."""
     last = FAULT + pd.Timedelta(days=2)
     late = retailer("late_sales")
-    stored = late.deliver(START, last - pd.Timedelta(days=1))
-    verdict = check_delivery(late.deliver(last), stored, close_of(last))
-    assert failures(verdict) == {"sales_fresh"}, names(verdict)
+    before = late.deliver(START, FAULT - pd.Timedelta(days=1))
+    first = check_delivery(late.deliver(FAULT), before, close_of(FAULT))
+    stored = retailer("late_sales").deliver(START, last - pd.Timedelta(days=1))
+    third = check_delivery(late.deliver(last), stored, close_of(last))
+
+    assert failures(first) == {"sales_from_every_place"}, names(first)
+    assert failures(third) == {"sales_from_every_place", "sales_fresh"}, names(third)
 
 
 def test_a_whole_batch_in_pence_is_rejected() -> None:

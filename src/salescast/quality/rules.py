@@ -167,6 +167,11 @@ _HISTORY = (
         "the day's labels are shifted: correct the dates and deliver again",
     ),
     Rule(
+        "sales_from_every_place", "sales", "sales_by_place", "silent", "warn", None, 0,
+        "1 where a place that sold something on the last 8 of this weekday sold nothing",
+        "ask its stores whether they were closed; forecasts made meanwhile do without these sales",
+    ),
+    Rule(
         "sales_fresh", "sales", "series", "days_missing_vs_usual", "warn", None, 1,
         "trading days since the newest row ÷ the longest usual pause, at least 2 days",
         "ask the store for the missing days; forecasts made meanwhile rely on older sales",

@@ -8,6 +8,7 @@ from salescast.quality.scope import Matrices, Scope
 
 WEEKS = 26  # of the same weekday, to know how many rows are usual
 LEAST_PRICES = 6  # rows of a day, to speak of most of them
+ALWAYS = 8  # of the same weekday with sales: the ninth without any is a question
 WINDOW, LEAST = 28, 20  # days of sales whose labels are examined; fewer with sales say nothing
 
 
@@ -67,25 +68,37 @@ def _fewest(counts: Floats, day: int) -> float:
 
 
 def sales_by_place(scope: Scope) -> pd.DataFrame:
-    """Return per place and fresh day how badly the last 28 days fit their own labels."""
+    """Return per place and fresh day how badly the last 28 days fit their labels, and silence."""
     sales, fresh = scope.sales, scope.fresh_days("sales")
+    columns = ["location_id", "date", "misfit", "silent"]
     if sales is None or not len(fresh) or len(sales.days) < 8 * 7:
-        return pd.DataFrame(columns=["location_id", "date", "misfit"])
+        return pd.DataFrame(columns=columns)
     where = scope.stores.drop_duplicates("store_id", keep="last").set_index("store_id")
     place = where["location_id"].reindex(sales.entities["store_id"]).to_numpy(object)
     places = [name for name in pd.unique(place) if isinstance(name, str)]
     weekday = (sales.days + 3) % 7  # 1970-01-01 was a Thursday
     excess = [_excess(sales, place == name, weekday) for name in places]
     if not excess:
-        return pd.DataFrame(columns=["location_id", "date", "misfit"])
+        return pd.DataFrame(columns=columns)
+    due = fresh <= scope.last_day + 1 - _due_after(scope)
+    silent = np.stack([_silent(sales, place == name) for name in places])[:, fresh - sales.first]
     scores = misfit(np.stack(excess), _rain(scope, places), weekday)[:, fresh - sales.first]
     return pd.DataFrame(
         {
             "location_id": np.repeat(places, len(fresh)),
             "date": np.tile(_dates(fresh), len(places)),
             "misfit": scores.ravel(),
+            "silent": (silent * due).ravel(),
         }
     )
+
+
+def _silent(sales: Matrices, ours: np.ndarray) -> Floats:
+    """Return 1 for each day without a row of a place that always traded on the weekday before."""
+    told = ~np.isnan(sales.values["units"][ours]).all(axis=0)
+    before = np.stack([np.roll(told, 7 * week) for week in range(1, ALWAYS + 1)])
+    before[:, : 7 * ALWAYS] = False
+    return np.asarray(~told & before.all(axis=0), dtype=np.float64)
 
 
 def _excess(sales: Matrices, ours: np.ndarray, weekday: np.ndarray) -> Floats:
