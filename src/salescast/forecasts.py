@@ -11,6 +11,7 @@ from salescast.features import KEYS
 from salescast.model import Model, predict
 
 SERIES = ("store_id", "item_id")
+END = "\x1e"  # between rows: no id holds it
 
 
 def issue(
@@ -48,11 +49,14 @@ def _degraded(predicted: pd.DataFrame) -> list[list[str]]:
 def _receipts(predicted: pd.DataFrame) -> list[str]:
     """Return the id of each row's series: a digest of versions, keys and every number."""
     numbers = [c for c in predicted if predicted[c].dtype == np.float64]
+    values = np.ascontiguousarray(predicted[numbers].to_numpy(np.float64))
+    told = predicted[list(KEYS)].to_csv(index=False, lineterminator=END).split(END)[:-1]
+    header, keys = told[0], np.array(told[1:], dtype=object)
+    versions = (predicted["model_version"] + "|" + predicted["data_version"]).to_numpy(object)
     ids = np.empty(len(predicted), dtype=object)
     for at in predicted.groupby([*SERIES, "origin"], sort=False).indices.values():
-        rows = predicted.iloc[at]
-        digest = hashlib.sha256("|".join(rows.iloc[0][["model_version", "data_version"]]).encode())
-        digest.update(rows[list(KEYS)].to_csv(index=False).encode())
-        digest.update(np.ascontiguousarray(rows[numbers].to_numpy(np.float64)).tobytes())
+        digest = hashlib.sha256(versions[at[0]].encode())
+        digest.update("\n".join([header, *keys[at], ""]).encode())
+        digest.update(values[at].tobytes())
         ids[at] = digest.hexdigest()[:20]
     return list(ids)
