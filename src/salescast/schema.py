@@ -221,9 +221,24 @@ def conform(table: str, rows: pd.DataFrame, source: str = "") -> pd.DataFrame:
             f"{where}: column {', '.join(missing)} is missing; table {table} needs "
             f"{', '.join(contract.names)}"
         )
+    if all(_kept(rows.get(c.name), c) for c in contract.columns):
+        return rows[[*contract.names]].reset_index(drop=True)
     return pd.DataFrame(
         {c.name: _cast(rows.get(c.name), c, len(rows), where) for c in contract.columns}
     )
+
+
+def _kept(values: Any, column: Column) -> bool:
+    """Tell whether a column is as the contract has it already: most are, most of the time."""
+    if values is None or values.dtype != DTYPES[column.kind]:
+        return False
+    if not column.nullable and values.isna().any():
+        return False
+    if column.kind in ("number", "count"):
+        numbers = values.to_numpy("float64")
+        whole = column.kind == "number" or bool((numbers == np.floor(numbers)).all())
+        return whole and not np.isinf(numbers).any()
+    return column.kind != "date" or bool((values == values.dt.normalize()).all())
 
 
 def _cast(values: Any, column: Column, length: int, where: str) -> pd.Series:

@@ -12,7 +12,7 @@ from salescast.quality.rows import measure_rows, unknown_rows
 from salescast.quality.rules import RULES, Rule
 from salescast.quality.scope import Scope
 from salescast.quality.verdict import Check, Verdict
-from salescast.schema import DTYPES, TABLES, Tables, conform
+from salescast.schema import TABLES, Tables, conform
 
 Frames = dict[str, pd.DataFrame]
 _SHOWN = 3  # bad rows named in the evidence
@@ -68,7 +68,7 @@ def _conform(tables: Tables) -> tuple[Frames, list[Check]]:
     conformed, checks = {}, []
     for name, rows in tables.items():
         try:
-            conformed[name] = _conformed(name, rows)
+            conformed[name] = conform(name, rows, f"delivered {name}")
             checks.append(Check(f"{name}_follows_contract", name, "reject", True, 0, ""))
         except DataQualityError as error:
             evidence = f"{error}; deliver the table in the contract's columns"
@@ -76,17 +76,6 @@ def _conform(tables: Tables) -> tuple[Frames, list[Check]]:
                 Check(f"{name}_follows_contract", name, "reject", False, len(rows), evidence)
             )
     return conformed, checks
-
-
-def _conformed(name: str, rows: pd.DataFrame) -> pd.DataFrame:
-    contract = TABLES[name]
-    kept = [*rows.columns] == [*contract.names] and all(
-        rows[c.name].dtype == DTYPES[c.kind] for c in contract.columns
-    )
-    missing = [c.name for c in contract.columns if not c.nullable]
-    if kept and not rows[missing].isna().to_numpy().any():
-        return rows
-    return conform(name, rows, f"delivered {name}")
 
 
 def measure(scope: Scope) -> Frames:
