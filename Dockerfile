@@ -12,7 +12,7 @@ COPY api api
 RUN scripts/install-image.sh serve,postgres /opt/venv
 
 FROM build-serve AS build-train
-RUN rm -rf /opt/venv && scripts/install-image.sh train,postgres /opt/venv
+RUN rm -rf /opt/venv && scripts/install-image.sh train,postgres,s3 /opt/venv
 
 FROM ${BASE} AS serve
 RUN useradd --system --uid 10001 salescast

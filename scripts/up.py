@@ -32,6 +32,7 @@ PIDS = FOLDER / "pids.json"
 HOST = "127.0.0.1"
 PATIENCE = 180.0  # seconds; a slow machine starts Prefect in sixty
 GRACE = 30.0  # seconds to end by itself
+LEASES = "prefect.server.concurrency.lease_storage.filesystem"
 DATABASES = ("prefect", "mlflow", "ledger")
 
 
@@ -91,6 +92,8 @@ def environment(settings: Settings, kept: Mapping[str, str]) -> dict[str, str]:
         "PREFECT_HOME": str(FOLDER / "prefect"),
         "PREFECT_API_URL": f"http://{HOST}:{chosen['prefect'][0]}/api",
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": kept["prefect"],
+        # In memory, the turn of a run that dies with its server would never be given back.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES,
         "PREFECT_LOGGING_EXTRA_LOGGERS": "salescast",
         "MLFLOW_TRACKING_URI": f"http://{HOST}:{chosen['mlflow'][0]}",
         "SALESCAST_STORES__LEDGER_URL": kept["ledger"],
@@ -104,7 +107,7 @@ def services(settings: Settings, kept: Mapping[str, str]) -> Sequence[Service]:
     python = sys.executable
     mlflow, prefect, api = (str(port) for port, _ in ports(settings).values())
     store = ("--backend-store-uri", kept["mlflow"], "--workers", "1")
-    artifacts = ("--artifacts-destination", settings.artifacts.resolve().as_uri())
+    artifacts = ("--artifacts-destination", settings.artifacts_uri)
     server = (python, "-m", "mlflow", "server", "--host", HOST, "--port", mlflow)
     return (
         Service("mlflow", (*server, *store, *artifacts), f"http://{HOST}:{mlflow}/health"),

@@ -215,6 +215,7 @@ class Stores(_Section):
     ledger_url: str = Field("", repr=False)
     releases: str = ""
     mlflow_uri: str = Field("", repr=False)
+    artifacts: str = ""
 
 
 class Settings(BaseSettings):
@@ -272,8 +273,13 @@ class Settings(BaseSettings):
 
     @property
     def artifacts(self) -> Path:
-        """Where a registry without a server keeps its files."""
+        """Where a registry without a server keeps its files, and where downloads go."""
         return self.build / "mlartifacts"
+
+    @property
+    def artifacts_uri(self) -> str:
+        """Where the registry's files go: an address such as s3://bucket/path, or that folder."""
+        return self.stores.artifacts or self.artifacts.resolve().as_uri()
 
     @property
     def api_keys(self) -> Path:

@@ -152,7 +152,9 @@ def _has_registry(settings: Settings) -> bool:
 
 
 def _registry(settings: Settings) -> Registry:
-    return Registry(settings.mlflow_uri, settings.product.model, settings.artifacts)
+    return Registry(
+        settings.mlflow_uri, settings.product.model, settings.artifacts, settings.artifacts_uri
+    )
 
 
 def prefect_runs(settings: Settings) -> Finding:

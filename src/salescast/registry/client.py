@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 
@@ -61,18 +62,24 @@ class Registry:
     Every method raises StoreUnavailableError, within seconds, when MLflow does not answer.
     """
 
-    def __init__(self, uri: str, name: str, artifacts: Path | None = None) -> None:
+    def __init__(
+        self, uri: str, name: str, artifacts: Path | None = None, artifacts_uri: str = ""
+    ) -> None:
         """Name the registry; nothing is contacted yet.
 
         `uri`: sqlite:///path, postgresql://… or the http(s) URI of an MLflow server. `artifacts`:
         where files go (default: beside the SQLite file); with a server, where downloads go.
+        `artifacts_uri`: where files go instead, such as s3://bucket/path; a server chooses itself.
         """
         self._uri, self._name = uri, name
         beside = Path(uri.removeprefix("sqlite:///")).parent if uri.startswith("sqlite") else None
-        self._remote = uri.startswith(("http://", "https://"))
+        self._served = uri.startswith(("http://", "https://"))
+        self._remote = self._served or urlsplit(artifacts_uri).scheme not in {"", "file"}
         if artifacts is None and beside is None and not self._remote:
             raise ConfigError("a registry in a database needs a folder for its artifacts")
         self._folder = artifacts or (beside / "mlartifacts" if beside else None)
+        folder_uri = self._folder.resolve().as_uri() if self._folder else None
+        self._artifacts_uri = artifacts_uri or folder_uri
 
     @cached_property
     def _client(self) -> Any:
@@ -260,7 +267,7 @@ class Registry:
         """Return the experiment's id; it and the registered model are made where missing."""
         found = self._client.get_experiment_by_name(self._name)
         if found is None:
-            location = None if self._remote or not self._folder else self._folder.resolve().as_uri()
+            location = None if self._served else self._artifacts_uri
             with unless_there():
                 self._client.create_registered_model(self._name)
             with unless_there():

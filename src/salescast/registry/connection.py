@@ -1,6 +1,7 @@
 """MLflow, made quiet and quick to give up, and a candidate in its terms."""
 
 import os
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ import pandas as pd
 from salescast.errors import StoreUnavailableError
 
 _QUIET = {
+    "AWS_MAX_ATTEMPTS": "2",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the default of 7 blocks for four minutes
@@ -41,12 +43,11 @@ def outages(uri: str) -> Iterator[None]:
     """
     for name, value in _QUIET.items():  # before the import, which starts its telemetry
         os.environ.setdefault(name, value)
-    from mlflow import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
+    import mlflow  # noqa: F401 - as said
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except _failures() as error:
         parts = urlsplit(uri)
         where = f"{parts.scheme} {parts.hostname or parts.path}"
         why = " ".join(str(getattr(error, "orig", None) or error).split())
@@ -56,6 +57,20 @@ def outages(uri: str) -> Iterator[None]:
             f"the registry ({where}) does not do what was asked; check stores.mlflow_uri or try "
             f"again later: {_brief(why)}"
         ) from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what MLflow raises and what it lets through; S3's own only where it is in use."""
+    from mlflow import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    known = (MlflowException, SQLAlchemyError, OSError)
+    if "boto3" not in sys.modules:
+        return known
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return (*known, Boto3Error, BotoCoreError, ClientError)
 
 
 def _brief(text: str, most: int = 150) -> str:

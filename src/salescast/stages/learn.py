@@ -183,7 +183,8 @@ def tune(settings: Settings, trials: int) -> dict[str, Any]:
         return float(outcomes(said, truth, costs)["cost"].mean())
 
     found = search(how.kind, how.params, cost_of, trials, how.seed)
-    tracking = registry.Registry(settings.mlflow_uri, settings.product.model, settings.artifacts)
+    kept = settings.artifacts, settings.artifacts_uri
+    tracking = registry.Registry(settings.mlflow_uri, settings.product.model, *kept)
     tracking.log_search([(t.params, t.cost) for t in found], f"search {how.kind}")
     best = found[0]
     says = f"{trials} trials of {how.kind}: {best.cost:.4f} a series-day with " + ", ".join(

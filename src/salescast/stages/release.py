@@ -35,7 +35,9 @@ ARTIFACTS = (
 
 def open_registry(settings: Settings) -> Registry:
     """Return the model registry of this workspace."""
-    return Registry(settings.mlflow_uri, settings.product.model, settings.artifacts)
+    return Registry(
+        settings.mlflow_uri, settings.product.model, settings.artifacts, settings.artifacts_uri
+    )
 
 
 def register(settings: Settings) -> dict[str, Any]:
