@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from salescast.backtest import scores
+from salescast.backtest import YEAR_DAYS, scores
 
+HALF_A_YEAR = 180  # days: nearer is the same year's season
+TYPICAL = 0.01  # index of a column that hardly ever moves
 SEASON_DAYS = 30  # an origin of an earlier year within so many days is the same season
 BINS = 10
 
@@ -39,9 +41,14 @@ def _share(part: int, whole: int) -> float:
 
 def same_season(rows: pd.DataFrame, origin: pd.Timestamp) -> pd.DataFrame:
     """Return the feature rows whose origin lies in the season of `origin`, in earlier years."""
-    before = rows[rows["origin"] < origin - pd.Timedelta(days=180)]
-    apart = np.abs((before["origin"] - origin).dt.days.to_numpy() % 365.25)
-    return before[np.minimum(apart, 365.25 - apart) <= SEASON_DAYS]
+    apart = (rows["origin"] - origin).dt.days
+    return rows[(apart < -HALF_A_YEAR) & (_season_apart(apart) <= SEASON_DAYS)]
+
+
+def _season_apart(days: pd.Series) -> pd.Series:
+    """Return how many days of the year lie between, whichever years they are of."""
+    within = days % YEAR_DAYS
+    return np.minimum(within, YEAR_DAYS - within)
 
 
 def drift(
@@ -53,18 +60,25 @@ def drift(
     return {c: psi(reference[c].to_numpy(float), current[c].to_numpy(float)) for c in columns}
 
 
-def usual_drift(reference: pd.DataFrame, columns: Sequence[str]) -> dict[str, float]:
-    """Return the largest index between one year's season and the other years': drift of no news.
+def usual_drift(rows: pd.DataFrame, columns: Sequence[str], days: int) -> dict[str, float]:
+    """Return the bound of each column's index that nothing but seasons and chance has passed.
 
-    Rain and heat differ from year to year; only more than that is worth a look. Empty where fewer
-    than two earlier years are known.
+    Each earlier stretch of `days` is compared with the same season of all other years, as the
+    newest is with earlier ones. A column's bound is its median index, times the most by which any
+    column of any stretch exceeded its own: many are looked at, and one of them is always odd.
+    Empty where no stretch has another year to be compared with.
     """
-    year = (reference["origin"].dt.year + (reference["origin"].dt.month > 6)).to_numpy()
-    years = np.unique(year)
-    if len(years) < 2:
+    origin, found = rows["origin"], []
+    for end in pd.date_range(origin.max(), origin.min(), freq=f"-{days}D"):
+        apart = (origin - end).dt.days
+        stretch = rows[(apart > -days) & (apart <= 0)]
+        others = rows[(np.abs(apart) > HALF_A_YEAR) & (_season_apart(apart) <= SEASON_DAYS)]
+        found.append(drift(others, stretch, columns))
+    seen = pd.DataFrame([each for each in found if each])
+    if seen.empty:
         return {}
-    apart = [drift(reference[year != y], reference[year == y], columns) for y in years]
-    return {name: max(of_year[name] for of_year in apart) for name in columns}
+    typical = seen.median().clip(lower=TYPICAL)
+    return dict(typical * float((seen / typical).to_numpy().max()))
 
 
 def psi(reference: NDArray[np.float64], current: NDArray[np.float64]) -> float:

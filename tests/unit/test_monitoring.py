@@ -59,13 +59,13 @@ def test_without_an_earlier_year_there_is_no_drift_to_speak_of():
     assert drift(pd.DataFrame({"a": []}), pd.DataFrame({"a": [1.0]}), ["a"]) == {}
 
 
-def test_usual_drift_is_that_of_the_oddest_earlier_year():
+def test_usual_drift_is_that_of_the_oddest_earlier_stretch():
     """One wet winter among dry ones sets the bar; a single year sets none."""
     winters = [pd.Timestamp(f"{y}-12-20") for y in (2021, 2022, 2023)]
     parts = [
         pd.DataFrame({"origin": day, "rain_mm": np.random.default_rng(1).gamma(2, mm, 400)})
         for day, mm in zip(winters, (2, 2, 6), strict=True)
     ]
-    assert usual_drift(pd.concat(parts), ["rain_mm"])["rain_mm"] > 0.5
-    assert usual_drift(pd.concat(parts[:2]), ["rain_mm"])["rain_mm"] < 0.1
-    assert usual_drift(parts[0], ["rain_mm"]) == {}
+    assert usual_drift(pd.concat(parts), ["rain_mm"], 28)["rain_mm"] > 0.5
+    assert usual_drift(pd.concat(parts[:2]), ["rain_mm"], 28)["rain_mm"] < 0.1
+    assert usual_drift(parts[0], ["rain_mm"], 28) == {}

@@ -186,7 +186,8 @@ def _drift(settings: Settings, today: pd.Timestamp) -> tuple[dict[str, float], d
     columns = [*feature.HISTORY, *feature.PRICE, *feature.WEATHER]
     known = [name for name in columns if rows[name].notna().any()]
     reference = monitoring.same_season(rows, today)
-    usual = monitoring.usual_drift(reference, known)
+    earlier = rows[rows["origin"] <= today - settings.monitoring.live_days * DAY]
+    usual = monitoring.usual_drift(earlier, known, settings.monitoring.live_days)
     return monitoring.drift(reference, recent, known), usual
 
 
