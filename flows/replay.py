@@ -9,7 +9,12 @@ import pandas as pd
 from flows.deploy import deploy
 from flows.engine import Run
 from flows.train import train
-from salescast.errors import DataQualityError, GateRefused, NotEnoughHistoryError
+from salescast.errors import (
+    DataQualityError,
+    GateRefused,
+    NoChampionError,
+    NotEnoughHistoryError,
+)
 from salescast.orders import due
 from salescast.settings import Settings
 from salescast.stages.adapt import adapt
@@ -39,21 +44,29 @@ def a_day(engine: Engine, world: World, day: date) -> dict[str, Any]:
         watched = run("monitor", today=day, brief=day.day > 1)
     asked = watched["training"] if delivery != "rejected" else None
     trained = _trained(engine, world, asked) if asked else None
-    made = run("forecast")
-    orders = _ordered(run, world, day)
+    made = _forecast(run)
+    orders = _ordered(run, world, day) if made else []
     world.place(day, orders)
     return {
         "day": f"{day}",
         "delivery": delivery,
         "mended": mended,
-        "origin": made["origin"],
-        "degraded": made["degraded_rows"],
+        "origin": made.get("origin"),
+        "degraded": made.get("degraded_rows", 0),
         "alarms": watched["alarms"],
         "live": watched["live"],
         "trained": trained,
         "orders": orders,
-        "champion": made["model_version"],
+        "champion": made.get("model_version"),
     }
+
+
+def _forecast(run: Run) -> dict[str, Any]:
+    """Forecast with the champion; nothing where no training was ever promoted."""
+    try:
+        return run("forecast")
+    except NoChampionError:
+        return {}
 
 
 def _delivered(run: Run, world: World, day: date) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from salescast import features as feature
 from salescast import orders, paths, replay, report, schema, store
 from salescast.bundle import Release, Releases
+from salescast.errors import NoChampionError
 from salescast.inventory import Policy, ratio
 from salescast.ledger import Ledger
 from salescast.orders import Values, unit_costs
@@ -148,7 +149,10 @@ def _frozen(
 ) -> Any:
     """Yield the sample paths of the first champion, never trained again, at each review."""
     with Ledger(settings.ledger_url) as ledger:
-        first = ledger.promotions().iloc[0]
+        promoted = ledger.promotions()
+    if promoted.empty:
+        raise NoChampionError("the gate promoted nothing on these days; see `trained` of a day")
+    first = promoted.iloc[0]
     release = Release(int(first["sequence"]), first["model_version"], first["digest"])
     bundle = Releases(settings.releases).read(release)
     contract, told = bundle.contract, Dependence(**bundle.dependence)

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from salescast import store
 from salescast.bundle import Bundle, Release, Releases, feature_rows, issue_all, open_rival
 from salescast.bundle import beside as aside
 from salescast.errors import StoreUnavailableError
-from salescast.ledger import Ledger
 from salescast.orders import Cycle, Limit, Values, due, propose
 from salescast.paths import Dependence
 from salescast.replenishment import SERIES, beside, draw, position, sold
@@ -29,6 +27,7 @@ from salescast.settings import CONFIG_VARIABLE, Costs, Settings
 from salescast.stages.files import read_frame, write_frame, write_json
 from salescast.stages.learn import cycle_of
 from salescast.stages.partitions import Each, Partition, one_by_one, pool
+from salescast.stages.spool import record
 
 START_SECONDS = 60  # a cold machine imports scikit-learn and MLflow first
 
@@ -43,10 +42,7 @@ def forecast(settings: Settings, each: Each = one_by_one) -> dict[str, Any]:
     issued = partial(_issued, settings, versions[1], each)
     made, shadow = aside(settings.releases, champion, issued(champion), issued)
     origin, horizon = made["origin"].iloc[0], champion.contract["horizon"]
-    now = datetime.now(UTC).replace(tzinfo=None)
-    with Ledger(settings.ledger_url) as ledger:
-        ledger.record_forecasts(made.assign(made_at=now))
-        ledger.record_forecasts(shadow.assign(made_at=now), shadow=True)
+    kept = record(settings, {"forecasts": made, "shadow": shadow})
     write_frame(settings.build / "forecasts.parquet", made)
     series = made["receipt_id"].nunique()
     degraded = int(made["degraded"].map(bool).sum())
@@ -57,7 +53,9 @@ def forecast(settings: Settings, each: Each = one_by_one) -> dict[str, Any]:
         "model_version": versions[0],
         "data_version": versions[1],
         "says": f"{series} series × {horizon} days from {origin:%Y-%m-%d} by "
-        f"version {champion.version}" + (f", {degraded:,} rows degraded" if degraded else ""),
+        f"version {champion.version}"
+        + (f", {degraded:,} rows degraded" if degraded else "")
+        + ("" if kept else ", kept until the ledger answers"),
     }
 
 
@@ -112,8 +110,7 @@ def order(settings: Settings) -> dict[str, Any]:
     orders = pd.concat([proposal.orders, planned, known], axis=1).merge(receipts, on=SERIES)
     orders["due"] = due(origin, costs.review_weekday, costs.review_days)
     write_frame(settings.build / "orders.parquet", orders)
-    with Ledger(settings.ledger_url) as ledger:
-        ledger.record_orders(orders.assign(made_at=datetime.now(UTC).replace(tzinfo=None)))
+    record(settings, {"orders": orders})
     result = _ordered(orders, proposal.shadow_price, settings)
     write_json(settings.build / "orders.json", result)
     return result

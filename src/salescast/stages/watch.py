@@ -20,6 +20,7 @@ from salescast.orders import unit_costs
 from salescast.schema import last_day
 from salescast.settings import Settings
 from salescast.stages.files import read_frame, write_json
+from salescast.stages.spool import catch_up
 
 log = logging.getLogger("salescast")
 DAY = pd.Timedelta(days=1)
@@ -39,6 +40,7 @@ def monitor(settings: Settings, today: date | None = None, brief: bool = False) 
     model, version = _champion(settings)
     limits = _limits(settings)
     with Ledger(settings.ledger_url) as ledger:
+        catch_up(settings, ledger)
         take_in(ledger, tables, known, brief=brief)
         raised = [*_of_data(settings, tables, known, now)]
         summary: dict[str, Any] = {"origin": f"{known:%Y-%m-%d}", "today": f"{now:%Y-%m-%d}"}
@@ -181,7 +183,10 @@ def _looked_at(
 
 
 def _drift(settings: Settings, today: pd.Timestamp) -> tuple[dict[str, float], dict[str, float]]:
-    rows = read_frame(settings.build / "features.parquet", "features")
+    path = settings.build / "features.parquet"
+    if not path.exists():  # nothing was ever trained: there is nothing to differ from
+        return {}, {}
+    rows = read_frame(path, "features")
     recent = rows[rows["origin"] > today - settings.monitoring.live_days * DAY]
     columns = [*feature.HISTORY, *feature.PRICE, *feature.WEATHER]
     known = [name for name in columns if rows[name].notna().any()]

@@ -1,0 +1,97 @@
+"""A ledger that does not answer for an hour costs nothing: what it missed, it is told later."""
+
+import pandas as pd
+import pytest
+
+from salescast import store
+from salescast.bundle import Release, Releases
+from salescast.ledger import Ledger
+from salescast.schema import as_of
+from salescast.settings import Settings, Stores, read_settings
+from salescast.stages import STAGES
+from salescast.stages.spool import catch_up
+from tests.builders import make_tables
+from tests.integration.test_trial import ORIGIN, made_release
+from tests.workspaces import make_workspace
+
+AWAY = "postgresql+psycopg://sales:secret@127.0.0.1:9/sales"
+SERVED = ["receipt_id", "date", "mean", "p50", "degraded"]
+
+
+@pytest.fixture(scope="module")
+def release() -> dict[str, bytes]:
+    """Return the files of a release."""
+    return made_release(1.0, "2")
+
+
+@pytest.fixture
+def settings(tmp_path, release) -> Settings:
+    """Return a workspace with data and a champion."""
+    made = read_settings(make_workspace(tmp_path, {}) / "config.toml")
+    store.append(made.data, as_of(make_tables(200), ORIGIN))
+    shelf = Releases(made.releases)
+    shelf.point(Release(1, "2", shelf.publish("2", release)))
+    return made
+
+
+@pytest.fixture
+def outage(settings) -> Settings:
+    """Return the same workspace while its ledger does not answer."""
+    return settings.model_copy(update={"stores": Stores(ledger_url=AWAY)})
+
+
+def served(settings: Settings) -> pd.DataFrame:
+    """Return what the ledger says was served, receipts in order."""
+    with Ledger(settings.ledger_url) as ledger:
+        return ledger.forecasts().sort_values(["receipt_id", "date"], ignore_index=True)[SERVED]
+
+
+def waiting(settings: Settings) -> list[str]:
+    """Return the kinds of what waits, oldest first."""
+    files = sorted((settings.build / "spool").glob("*"))
+    return [path.stem.rpartition("-")[2] for path in files]
+
+
+def test_forecasts_and_orders_go_on_without_a_ledger(outage):
+    """They are made, kept, and it is said that they are."""
+    made = STAGES["forecast"](outage)
+    STAGES["order"](outage)
+
+    assert "kept until the ledger answers" in made["says"]
+    assert waiting(outage) == ["forecasts", "orders"]
+
+
+def test_what_waited_is_written_before_what_is_new(settings, outage):
+    """Two days, the first without a ledger: in the end it has both, and nothing waits."""
+    STAGES["forecast"](outage)
+    STAGES["order"](outage)
+    missed = pd.read_parquet(settings.build / "forecasts.parquet")
+    store.append(settings.data, as_of(make_tables(200), ORIGIN + pd.Timedelta(days=1)))
+
+    STAGES["forecast"](settings)
+
+    known = served(settings)
+    assert waiting(settings) == []
+    assert set(missed["receipt_id"]) < set(known["receipt_id"])
+    with Ledger(settings.ledger_url) as ledger:
+        assert len(ledger.orders()) == missed["receipt_id"].nunique()
+
+
+def test_a_forecast_that_waited_is_the_one_that_was_served(settings, outage):
+    """Bit for bit, and nobody who looks at the ledger can tell."""
+    STAGES["forecast"](outage)
+    made = pd.read_parquet(settings.build / "forecasts.parquet")
+    made = made.sort_values(["receipt_id", "date"], ignore_index=True)[SERVED]
+    with Ledger(settings.ledger_url) as ledger:
+        assert catch_up(settings, ledger) == len(made)
+
+    known = served(settings)
+    pd.testing.assert_frame_equal(known.drop(columns="degraded"), made.drop(columns="degraded"))
+    assert [list(row) for row in known["degraded"]] == [list(row) for row in made["degraded"]]
+
+
+def test_a_password_is_in_no_warning(outage, caplog):
+    """The ledger is named without it."""
+    STAGES["forecast"](outage)
+    assert "127.0.0.1:9/sales" in caplog.text
+    assert "secret" not in caplog.text
