@@ -1,6 +1,6 @@
 """How long a replayed year takes, what a year of trouble costs, and whether it repeats itself.
 
-`DAYS=60 SEEDS=1 make bench-replay` looks at less.
+`DAYS=60 SEEDS=1 make bench-replay` looks at less, `SIZE=demo` at the size of the embedded data.
 """
 
 import os
@@ -25,6 +25,8 @@ from salescast.stages.replay import World, make_plan, open_world
 
 DAYS = int(os.environ.get("DAYS", "365"))
 SEEDS = range(7, 7 + int(os.environ.get("SEEDS", "3")))
+SIZE = os.environ.get("SIZE", "small")
+LIMIT = {"small": "≤ 3", "demo": "≤ 15"}
 
 
 def replayed(
@@ -40,7 +42,7 @@ def replayed(
     def tell(_: World) -> None:
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
-    plan = make_plan(settings, ("bench", "small"), None, days, [scenario])
+    plan = make_plan(settings, ("bench", SIZE), None, days, [scenario])
     world = open_world(settings, plan)
     with store.rehearsing():
         replay(inline, world, tell)
@@ -53,7 +55,7 @@ def figures() -> Iterator[Figure]:
         start = time.perf_counter()
         _, calm, peaks = replayed(Path(folder) / "calm", "calm", 7)
         minutes = (time.perf_counter() - start) / 60
-        yield Figure(f"calm, {DAYS} days, small", minutes, "minutes", "≤ 3")
+        yield Figure(f"calm, {DAYS} days, {SIZE}", minutes, "minutes", LIMIT[SIZE])
         grown = peaks[-1] - peaks[len(peaks) // 2]
         yield Figure("peak memory grown in the second half", grown, "MB", "≤ 100")
         yield Figure("calm: false pages", float(len(calm["false_pages"])), "pages", "≤ 0")
