@@ -2,7 +2,8 @@
 
 Whole replays of small worlds, in each of which customers change once. From 45 days later on, what
 was served is compared with a model of the new regime, trained on a past in which it always held,
-and with the first champion, never trained again. `SEEDS=1 SIZE=demo` in front takes one seed, and the embedded size.
+and with the first champion, never trained again. `SEEDS=1 SIZE=demo` in front takes one seed, and
+the size of the embedded data.
 """
 
 import os
