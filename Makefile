@@ -96,6 +96,9 @@ bench-forecast: $(INSTALLED) $(PEERS) ## Compare us, other libraries and the bes
 bench-train-time: $(INSTALLED) $(PEERS) ## Time the training on a million rows, and another library's
 	@$(BIN)/python -m bench.train_time
 
+bench-scale: $(INSTALLED) $(PEERS) ## Time 1,000 to 10,000 series, and another library
+	@$(BIN)/python -m bench.scale
+
 leak-demo: $(INSTALLED) ## Show what a backtest with observed weather claims, and what is true
 	@$(BIN)/python -m bench.leak
 # simulated: to here

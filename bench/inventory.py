@@ -86,7 +86,7 @@ def trained(chain: Chain) -> Trained:
             known = rows[source][rows[source]["origin"] < cutoff]
             fitted = model.fit(known, happened, kind, {}, settings.model.seed)
             recent = known[known["origin"].isin(known["origin"].unique()[-LEARN_FROM:])]
-            told = paths.learn(recent, model.distribution(fitted, recent), truth)
+            told = paths.learn(recent, paths.moments(model.distribution(fitted, recent)), truth)
             found[name, quarter] = fitted, told
     return found
 

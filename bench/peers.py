@@ -1,7 +1,7 @@
 """Forecasts of other libraries, in an environment of their own: means, and fits in training.
 
 Run by bench/forecast.py as `peers.py FOLDER` in build/bench/.venv, and by bench/train_time.py
-as `peers.py train FOLDER`. Reads history.parquet
+as `peers.py train FOLDER`, by bench/scale.py as `peers.py scale FOLDER`. Reads history.parquet
 (unique_id, ds, y, covariates) and served.parquet (unique_id, origin, ds, covariates); writes
 NAME.parquet (unique_id, origin, ds, mean) and NAME-fitted.parquet (unique_id, ds, mean).
 """
@@ -91,21 +91,48 @@ def main(folder: Path) -> None:
 
 def train(folder: Path) -> dict[str, float]:
     """Fit to what happened, its features made before; seconds, rows and peak memory in GB."""
-    rows = pd.read_parquet(folder / "happened.parquet").rename(columns={"date": "ds", "units": "y"})
-    rows["unique_id"] = rows["store_id"].astype(str) + "|" + rows["item_id"].astype(str)
-    each_day = fill_gaps(rows[["unique_id", "ds", "y", *CAME]], freq="D").fillna(0.0)  # closed days
-    named = with_static(each_day)
+    named, rows = history_of(folder)
     model = learner()
     features, target = model.preprocess(named, static_features=STATIC, return_X_y=True)
     before = time.perf_counter()
     model.fit_models(features, target)
-    seconds = time.perf_counter() - before
+    return spent(before) | {"rows": rows}
+
+
+def scale(folder: Path) -> dict[str, float]:
+    """Make features, fit, and forecast what lies ahead; seconds and peak memory in GB."""
+    named, _ = history_of(folder)
+    ahead = identified(pd.read_parquet(folder / "ahead.parquet"))[["unique_id", "ds", *CAME]]
+    model = learner()
+    before = time.perf_counter()
+    model.fit_models(*model.preprocess(named, static_features=STATIC, return_X_y=True))
+    model.predict(HORIZON, X_df=ahead)
+    return spent(before)
+
+
+def spent(before: float) -> dict[str, float]:
+    """Return seconds since a moment, and peak memory in GB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    return {"seconds": seconds, "rows": len(rows), "peak_gb": peak}
+    return {"seconds": time.perf_counter() - before, "peak_gb": peak}
+
+
+def identified(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows under the names that the library wants."""
+    rows = rows.rename(columns={"date": "ds", "units": "y"})
+    return rows.assign(unique_id=rows["store_id"].astype(str) + "|" + rows["item_id"].astype(str))
+
+
+def history_of(folder: Path) -> tuple[pd.DataFrame, int]:
+    """Return what happened, closed days as zeros, and how many days there were."""
+    rows = identified(pd.read_parquet(folder / "happened.parquet"))
+    each_day = fill_gaps(rows[["unique_id", "ds", "y", *CAME]], freq="D").fillna(0.0)
+    return with_static(each_day), len(rows)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "train":
         print(json.dumps(train(Path(sys.argv[2]))))
+    elif sys.argv[1] == "scale":
+        print(json.dumps(scale(Path(sys.argv[2]))))
     else:
         main(Path(sys.argv[1]))

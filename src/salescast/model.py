@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 BASELINES = ("seasonal_naive", "weekday_mean")
 WEATHER_CAME = ("wet", "rain_mm", "storm", "spell", "temp_anomaly")
 MIN_ROWS = 200  # fewer cannot tell a weekday from chance
+PIECE = 100_000  # rows looked at in one go, where all would be many times their memory
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,7 @@ def fit(
     `rows`: features of `features.build`; `happened`: outcomes of `features.past`, as known at the
     cutoff. Raises NotEnoughHistoryError when there are too few rows to learn from.
     """
-    known = training_rows(rows, happened)
-    if len(known) < MIN_ROWS:
-        raise NotEnoughHistoryError(
-            f"{len(known)} training rows are too few (at least {MIN_ROWS}): {len(happened)} days "
-            f"were sold, {happened['sold_out'].sum()} of them sold out; ingest more days or lower "
-            "features.origin_every_days"
-        )
+    _require_rows(rows, happened)
     until = f"{happened['date'].max():%Y-%m-%d}"
     if kind == "integrated":
         weather = calibration.fit(rows, happened, int(rows["lead_time"].max()))
@@ -77,6 +72,7 @@ def fit(
             {},
             until,
         )
+    known = training_rows(rows, happened)
     parts = None if kind in BASELINES else boosting.fit(known, params, seed)
     model = Model(kind, parts, {}, until)
     items, item = np.unique(known["item_id"].to_numpy(str), return_inverse=True)
@@ -84,6 +80,22 @@ def fit(
     expected = (weights * means).sum(axis=1)
     k = demand.dispersion(known["units"].to_numpy(float), expected, item, len(items))
     return Model(kind, parts, dict(zip(map(str, items), map(float, k), strict=True)), until)
+
+
+def _require_rows(rows: pd.DataFrame, happened: pd.DataFrame) -> None:
+    """Raise NotEnoughHistoryError where too few rows have a known outcome; count no further."""
+    count = 0
+    for start in range(0, len(rows), PIECE):
+        piece = rows.iloc[start : start + PIECE][["store_id", "item_id", "date"]]
+        near = happened["date"].between(piece["date"].min(), piece["date"].max())
+        count += len(training_rows(piece, happened[near]))
+        if count >= MIN_ROWS:
+            return
+    raise NotEnoughHistoryError(
+        f"{count} training rows are too few (at least {MIN_ROWS}): {len(happened)} days "
+        f"were sold, {happened['sold_out'].sum()} of them sold out; ingest more days or lower "
+        "features.origin_every_days"
+    )
 
 
 def distribution(model: Model, rows: pd.DataFrame) -> tuple[Floats, Floats, Floats]:

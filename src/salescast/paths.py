@@ -39,16 +39,22 @@ class Dependence:
     usual: float
 
 
-def learn(rows: pd.DataFrame, mixture: Mixture, truth: pd.DataFrame) -> Dependence:
+def moments(mixture: Mixture) -> tuple[Floats, Floats]:
+    """Return the mean and the variance of each mixture, (n,) each."""
+    weights, means, k = mixture
+    mean: Floats = (weights * means).sum(axis=1)
+    square = (weights * (means**2 * (1.0 + 1.0 / k[:, None]) + means)).sum(axis=1)
+    return mean, square - mean**2
+
+
+def learn(rows: pd.DataFrame, said: tuple[Floats, Floats], truth: pd.DataFrame) -> Dependence:
     """Learn from forecasts whose outcome is known how residuals of one origin hang together.
 
-    `rows`: as `features.build` orders them, all leads of a series and origin in a run; `mixture`:
-    what the model said of them; `truth`: store_id, item_id, date and `demand`. Rows without an
-    outcome count for nothing.
+    `rows`: as `features.build` orders them, all leads of a series and origin in a run; `said`:
+    the `moments` of what the model said of them; `truth`: store_id, item_id, date and `demand`.
+    Rows without an outcome count for nothing.
     """
-    weights, means, k = mixture
-    mean = (weights * means).sum(axis=1)
-    variance = (weights * (means**2 * (1.0 + 1.0 / k[:, None]) + means)).sum(axis=1) - mean**2
+    mean, variance = said
     key = ["store_id", "item_id", "date"]
     known = rows[key].merge(truth[[*key, "demand"]], on=key, how="left")["demand"].to_numpy(float)
     horizon = int(rows["lead_time"].max())

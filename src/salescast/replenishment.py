@@ -8,7 +8,7 @@ import pandas as pd
 from salescast import demand, paths, schema
 from salescast.backtest import Fit
 from salescast.inventory import Policy, cycle_costs, per_year, ratio, simulate
-from salescast.model import Integrated, Model, distribution
+from salescast.model import PIECE, Integrated, Model, distribution
 from salescast.orders import (
     PLANNER_DAYS,
     Cycle,
@@ -36,7 +36,10 @@ def dependence(model: Model, rows: pd.DataFrame, truth: pd.DataFrame) -> Depende
     `rows`: features of training origins; `truth`: `demand.estimate` of what happened since.
     """
     recent = rows[rows["origin"].isin(np.sort(rows["origin"].unique())[-LEARN_FROM:])]
-    return paths.learn(recent, distribution(model, recent), truth)
+    pieces = [recent.iloc[at : at + PIECE] for at in range(0, len(recent), PIECE)]
+    said = [paths.moments(distribution(model, piece)) for piece in pieces]
+    mean, variance = (np.concatenate(each) for each in zip(*said, strict=True))
+    return paths.learn(recent, (mean, variance), truth)
 
 
 def truth_for(model: Model, happened: pd.DataFrame) -> pd.DataFrame:

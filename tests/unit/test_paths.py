@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from salescast import counts, paths
-from salescast.paths import PATHS, Dependence, learn, sample
+from salescast.paths import PATHS, Dependence, learn, moments, sample
 
 LEADS = 9
 
@@ -70,7 +70,7 @@ def test_learns_the_dependence_that_made_the_demand():
     drawn = sample(rows, mixture, told)
     pick = np.random.Generator(np.random.PCG64(1)).integers(PATHS, size=len(drawn))
     truth = rows.assign(demand=drawn[np.arange(len(drawn)), pick].ravel())
-    found = learn(rows, mixture, truth)
+    found = learn(rows, moments(mixture), truth)
     assert found.share["u0"] < 0.1
     assert found.share["u1"] * found.decay == pytest.approx(0.35, abs=0.1)
 
@@ -80,5 +80,5 @@ def test_nothing_known_is_no_dependence():
     rows = make_rows()
     truth = pd.DataFrame({"store_id": [], "item_id": [], "date": [], "demand": []})
     truth = truth.astype({"store_id": "str", "item_id": "str", "date": "datetime64[us]"})
-    found = learn(rows, make_mixture(rows), truth)
+    found = learn(rows, moments(make_mixture(rows)), truth)
     assert set(found.share.values()) | {found.usual} == {0.0}

@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,13 @@ def write_runs(path: Path, frame: pd.DataFrame, column: str) -> Path:
     return replace(path, write)
 
 
+def read_runs(path: Path, stage: str) -> Iterator[pd.DataFrame]:
+    """Yield the runs that `join_runs` joined, one after another."""
+    with pq.ParquetFile(present(path, stage)) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group).to_pandas()
+
+
 def join_runs(path: Path, parts: Mapping[Path, Sequence[Hashable]]) -> Path:
     """Join what `write_runs` wrote, run by run, and remove it; no more than a run is held at once.
 
@@ -85,8 +93,9 @@ def join_runs(path: Path, parts: Mapping[Path, Sequence[Hashable]]) -> Path:
     def write(part: Path) -> None:
         files = [pq.ParquetFile(file) for file in parts]
         with pq.ParquetWriter(part, files[0].schema_arrow) as writer:
-            for _, file, group in sorted(runs):
-                writer.write_table(files[file].read_row_group(group))
+            for _, same in groupby(sorted(runs), key=itemgetter(0)):
+                run = pa.concat_tables(files[file].read_row_group(group) for _, file, group in same)
+                writer.write_table(run, row_group_size=len(run))
 
     replace(path, write)
     for file in parts:

@@ -1,6 +1,7 @@
 """From tables to a fitted, backtested model, all of it reproducible from files and settings."""
 
 import dataclasses
+from collections import deque
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
@@ -27,12 +28,12 @@ from salescast.explain import importance
 from salescast.fallback import blind
 from salescast.model import Model, as_payload, fit, training_rows
 from salescast.orders import Cycle, unit_costs
-from salescast.replenishment import dependence, position, rehearse, truth_for
+from salescast.replenishment import LEARN_FROM, dependence, position, rehearse, truth_for
 from salescast.schema import Tables, last_day
 from salescast.search import search
 from salescast.settings import Settings
 from salescast.stages.build import build_rows, origins
-from salescast.stages.files import read_frame, replace, write_frame, write_json
+from salescast.stages.files import read_frame, read_runs, replace, write_frame, write_json
 
 EPOCH = date(1970, 1, 1)
 
@@ -123,12 +124,10 @@ def _write_plots(settings: Settings, card: dict[str, Any]) -> None:
 
 def train(settings: Settings) -> dict[str, Any]:
     """Fit the model on everything known at the last origin."""
-    tables = store.read_all(settings.data)
-    how, origin = recipe(settings, tables), last_day(tables)
-    rows = read_frame(settings.build / "features.parquet", "features")
-    happened = feature.past(tables, origin)
+    how, origin, happened = _known(settings)
+    rows, recent = _training(settings)
     model = fit(rows, happened, how.kind, how.params, how.seed)
-    told = dependence(model, rows, truth_for(model, happened))
+    told = dependence(model, recent, truth_for(model, happened))
     payload = {
         "model": as_payload(model),
         "dependence": dataclasses.asdict(told),
@@ -137,12 +136,36 @@ def train(settings: Settings) -> dict[str, Any]:
     replace(settings.build / "model.skops", lambda part: registry.write_model(part, payload))
     twin = {"model": as_payload(fit(blind(rows), happened, how.kind, how.params, how.seed))}
     replace(settings.build / "fallback.skops", lambda part: registry.write_model(part, twin))
-    weigh(settings, model, rows, happened)
+    weigh(settings, model, recent, happened)
     return {
         "rows": len(happened),
         "trained_until": model.trained_until,
         "says": f"{how.kind} on {len(happened):,} sold days until {model.trained_until}",
     }
+
+
+def _known(settings: Settings) -> tuple[Recipe, pd.Timestamp, pd.DataFrame]:
+    """Return how to learn, from which origin, and what had happened there."""
+    tables = store.read_all(settings.data)
+    origin = last_day(tables)
+    return recipe(settings, tables), origin, feature.past(tables, origin)
+
+
+def _training(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows to fit to, and those of the last origins, whose residuals are looked at.
+
+    Where the chain is in partitions, its rows are many: the integrated model learns its response
+    from what happened, and asks of the rows nothing but each place's weather.
+    """
+    path = settings.build / "features.parquet"
+    if settings.scale.partitions == 1 or settings.model.kind != "integrated":
+        rows = read_frame(path, "features")
+        return rows, rows
+    thin, recent = [], deque[pd.DataFrame](maxlen=LEARN_FROM)
+    for rows in read_runs(path, "features"):
+        thin.append(rows.drop_duplicates(["location_id", "lead_time"]))
+        recent.append(rows)
+    return pd.concat(thin, ignore_index=True), pd.concat(recent, ignore_index=True)
 
 
 def weigh(
