@@ -29,8 +29,11 @@ def inline(settings: Settings) -> Run:
 
 
 def workers(scale: Scale) -> Each:
-    """Return what works through partitions, without Prefect."""
+    """Return what works through partitions, without Prefect; `dask` needs it."""
     if scale.partitions == 1 or scale.runner == "inline":
+        return one_by_one
+    if scale.runner == "dask":
+        log.warning("scale.runner = dask works with --engine prefect; here one after another")
         return one_by_one
 
     def each(work: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:

@@ -5,8 +5,9 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.events import emit_event
 from prefect.input import RunInput
 from prefect.runtime import flow_run
+from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
 from flows import deploy as deploying
@@ -30,11 +32,12 @@ from flows import lifecycle as cycling
 from flows import monitor as monitoring
 from flows import train as training
 from flows.engine import Run, telling
-from salescast.errors import FeedUnavailableError, StoreUnavailableError
-from salescast.settings import Settings, read_settings
-from salescast.stages import STAGES, Result
+from salescast.errors import ConfigError, FeedUnavailableError, StoreUnavailableError
+from salescast.settings import Scale, Settings, read_settings
+from salescast.stages import PARTITIONED, STAGES, Result
 from salescast.stages.adapt import adapt
 from salescast.stages.data import rehearsal
+from salescast.stages.partitions import Each, one_by_one
 from salescast.stages.promotion import decision_of
 from salescast.stages.release import raise_refusal
 
@@ -57,6 +60,7 @@ def _may_pass(task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
 
 def on_prefect(settings: Settings) -> Run:
     """Return a `run` that runs the stage as a task of the current flow run, with artifacts."""
+    each = workers(settings.scale)
 
     def run(name: str, **options: Any) -> Result:
         if name == "promote" and settings.gate.approval:
@@ -70,12 +74,54 @@ def on_prefect(settings: Settings) -> Run:
             retry_condition_fn=_may_pass,
             cache_policy=NO_CACHE,
         )
+        if name in PARTITIONED:
+            options["each"] = each
         result: Result = task(settings, **options)
         if name in ARTIFACTS:
             ARTIFACTS[name](result)
         return result
 
     return run
+
+
+def workers(scale: Scale) -> Each:
+    """Return what works through partitions: each a task of the current flow run, on the runner."""
+    if scale.partitions == 1 or scale.runner == "inline":
+        return one_by_one
+
+    def each(work: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
+        task = Task(_work, name="partition", cache_policy=NO_CACHE)
+        with _task_runner(scale) as runner:
+            asked = [runner.submit(task, {"work": work, "value": value}) for value in values]
+            return [future.result() for future in asked]
+
+    return each
+
+
+def _work(work: Callable[[Any], Any], value: Any) -> Any:
+    return work(value)
+
+
+def _task_runner(scale: Scale) -> TaskRunner[Any]:
+    if scale.runner == "threads":
+        return ThreadPoolTaskRunner(max_workers=scale.workers)
+    if scale.runner == "processes":
+        return ProcessPoolTaskRunner(max_workers=scale.workers)
+    try:
+        from prefect_dask.task_runners import DaskTaskRunner
+    except ImportError as error:
+        raise ConfigError("scale.runner = dask needs the extra: install salescast[dask]") from error
+    return DaskTaskRunner(address=scale.scheduler or _local_cluster(scale.workers))
+
+
+@cache
+def _local_cluster(processes: int) -> str:
+    """Start a cluster, once for all stages of this process, with which it ends; its address."""
+    from distributed import LocalCluster
+
+    cluster = LocalCluster(n_workers=processes, threads_per_worker=1, dashboard_address=None)
+    address: str = cluster.scheduler_address
+    return address
 
 
 class Approval(RunInput):

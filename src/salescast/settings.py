@@ -205,8 +205,9 @@ class Scale(_Section):
     """In how many partitions of stores the chain is worked through, and by whom."""
 
     partitions: int = Field(1, ge=1)
-    runner: Literal["inline", "threads", "processes"] = "inline"
+    runner: Literal["inline", "threads", "processes", "dask"] = "inline"
     workers: int = Field(2, ge=1)
+    scheduler: str = ""
 
 
 class Stores(_Section):

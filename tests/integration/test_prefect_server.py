@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pandas as pd
 import pytest
 import yaml
 
@@ -281,3 +282,40 @@ def test_a_promotion_waits_until_a_person_resumes_it_with_a_reason(server, tmp_p
 
     said = (tmp_path / "log").read_text()
     assert "{'approve': 'agreed on Monday', 'approver': 'ada'}" in said
+
+
+SCALED = """
+import os
+from prefect import flow
+from flows.on_prefect import on_prefect, workers
+from salescast.settings import read_settings
+
+def process(_):
+    return os.getpid()
+
+@flow(name="scaled")
+def scaled(settings):
+    on_prefect(settings)("features")
+    return workers(settings.scale)(process, range(4))
+
+if __name__ == "__main__":
+    print("processes", len({{os.getpid(), *scaled(read_settings({config!r}))}}))
+"""
+
+
+def test_a_cluster_of_processes_leaves_what_one_process_leaves(server, workspace, tmp_path) -> None:
+    """Dask starts two, which make a partition each: the same rows in the same order."""
+    text = (workspace / "config.toml").read_text().replace("partitions = 1 ", "partitions = 2 ")
+    text = text.replace('runner = "inline"', 'runner = "dask"')
+    (tmp_path / "config.toml").write_text(text)
+    (tmp_path / "data").symlink_to(workspace / "data")
+    (tmp_path / "scaled.py").write_text(SCALED.format(config=str(tmp_path / "config.toml")))
+    command = [sys.executable, str(tmp_path / "scaled.py")]
+
+    done = subprocess.run(
+        command, cwd=ROOT, env=server.environment, capture_output=True, text=True, check=False
+    )
+
+    assert "processes 3" in done.stdout, done.stdout + done.stderr
+    made, expected = (pd.read_parquet(w / "build/features.parquet") for w in (tmp_path, workspace))
+    pd.testing.assert_frame_equal(made, expected, check_exact=True)
