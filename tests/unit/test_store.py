@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from salescast import store
 from salescast.errors import DataQualityError, StoreUnavailableError
-from salescast.schema import TABLES, as_of, empty
+from salescast.schema import TABLES, as_of, empty, last_day
 from tests.builders import make_sales, make_tables
 
 COUNT = 45  # days: parts of two months
@@ -299,3 +299,24 @@ def test_two_deliveries_at_once_are_both_stored(tmp_path):
 def test_no_pin_is_no_version(tmp_path):
     """A workspace without `data.dvc` has no pinned version."""
     assert store.pinned_version(tmp_path) is None
+
+
+def test_a_part_holds_the_rows_of_its_stores_and_their_places(tmp_path):
+    """Every item, and nothing of other stores."""
+    store.append(tmp_path / "data", make_tables(9, stores=3))
+
+    part = store.read_part(tmp_path / "data", ["s1", "s3"])
+
+    assert set(part) == set(TABLES)
+    assert set(part["sales"]["store_id"]) == {"s1", "s3"}
+    assert set(part["weather_forecast"]["location_id"]) == {"p1", "p3"}
+    assert len(part["items"]) == 2
+
+
+def test_days_tell_when_the_tables_begin_and_end(tmp_path):
+    """As the tables do, in as many rows as there are days."""
+    store.append(tmp_path / "data", make_tables(9))
+    days, tables = store.read_days(tmp_path / "data"), store.read_all(tmp_path / "data")
+    assert last_day(days) == last_day(tables)
+    assert days["sales"]["date"].min() == tables["sales"]["date"].min()
+    assert len(days["sales"]) == 9
