@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from prefect import flow
+from prefect.testing.utilities import prefect_test_harness
 
 from flows.engine import inline
-from flows.replay import replay
+from flows.on_prefect import on_prefect
+from flows.replay import a_day, replay
 from salescast import store
 from salescast.ledger import Ledger
 from salescast.settings import read_settings
@@ -136,3 +139,21 @@ def test_another_plan_under_the_same_name_begins_anew(tmp_path):
     plan = json.loads(told.read_text("utf-8"))
     told.write_text(json.dumps(plan | {"days": 3}), "utf-8")
     assert not (make_world(tmp_path / "a").settings.build / "days").exists()
+
+
+def test_under_prefect_the_same_days_come_to_the_same(replayed, tmp_path):
+    """Data, training, gate, forecasts and orders: the engine is nothing but a way to call them."""
+    whole, *_ = replayed
+    other = make_world(tmp_path / "prefect")
+
+    @flow(name="two days")
+    def two_days() -> list[dict]:
+        for _ in range(2):
+            assert other.next_day
+            other.record(a_day(on_prefect, other, other.next_day))
+        return other.journal
+
+    with prefect_test_harness(server_startup_timeout=180), store.rehearsing():
+        two_days()
+
+    assert other.journal == whole.journal[:2]
