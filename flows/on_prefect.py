@@ -196,9 +196,14 @@ def _monitoring(result: Result) -> None:
     if "report" in result:  # a brief look writes none
         create_link_artifact(key="report", link=Path(result["report"]).resolve().as_uri())
     create_table_artifact(key="alarms", table=result["alarms"], description=result["says"])
-    if result["training"]:  # an automation of scripts/automations.py runs the training then
-        told = {"prefect.resource.id": "salescast.monitor"}
-        emit_event("salescast.training-wanted", told, payload={"why": str(result["training"])})
+    if result["training"]:
+        want_training(str(result["training"]))
+
+
+def want_training(why: str) -> None:
+    """Tell the server that a training is due; one of its automations runs it."""
+    told = {"prefect.resource.id": "salescast.monitor"}
+    emit_event("salescast.training-wanted", told, payload={"why": why})
 
 
 ARTIFACTS: Mapping[str, Callable[[Result], None]] = {

@@ -19,12 +19,11 @@ from pathlib import Path
 
 import httpx
 import sqlalchemy
-from prefect.client.base import PrefectHttpxSyncClient
 
 from salescast.doctor.machine import listens
 from salescast.errors import ConfigError, SalescastError, StoreUnavailableError
 from salescast.settings import Settings, read_settings
-from scripts.automations import AUTOMATIONS
+from scripts.deploying import asking, deploy, end, has_worker, make_pool, unfinished
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "build" / "up"
@@ -103,19 +102,19 @@ def environment(settings: Settings, kept: Mapping[str, str]) -> dict[str, str]:
 
 
 def services(settings: Settings, kept: Mapping[str, str]) -> Sequence[Service]:
-    """Return what is started, in order."""
+    """Return what is started, Prefect first."""
     python = sys.executable
     mlflow, prefect, api = (str(port) for port, _ in ports(settings).values())
     store = ("--backend-store-uri", kept["mlflow"], "--workers", "1")
     artifacts = ("--artifacts-destination", settings.artifacts_uri)
     server = (python, "-m", "mlflow", "server", "--host", HOST, "--port", mlflow)
     return (
-        Service("mlflow", (*server, *store, *artifacts), f"http://{HOST}:{mlflow}/health"),
         Service(
             "prefect",
             (python, "-m", "prefect", "server", "start", "--host", HOST, "--port", prefect),
             f"http://{HOST}:{prefect}/api/health",
         ),
+        Service("mlflow", (*server, *store, *artifacts), f"http://{HOST}:{mlflow}/health"),
         Service(
             "api",
             (python, "-c", "from salescast.cli import main; main()", "serve", "--port", api),
@@ -145,17 +144,28 @@ def up(settings: Settings) -> str:
     kept = databases(settings)
     variables = environment(settings, kept)
     try:
-        for service in services(settings, kept):
-            start(service, variables)
-        for service in services(settings, kept):
-            await_health(service)
-        deploy(variables)
-        start(worker(), variables)
-        await_worker(variables["PREFECT_API_URL"])
+        bring_up(services(settings, kept), variables)
     except BaseException:
         down()
         raise
     return told(settings, kept)
+
+
+def bring_up(wanted: Sequence[Service], variables: Mapping[str, str]) -> None:
+    """Start the services, deploy as soon as Prefect answers, and wait until all are healthy."""
+    prefect, *others = wanted
+    for service in wanted:
+        start(service, variables)
+    await_health(prefect)
+    with asking(variables["PREFECT_API_URL"]) as api:
+        make_pool(api)
+        dead = unfinished(api)  # nothing has run since the server stopped: what ran then is dead
+        start(worker(), variables)
+        deploy(variables)
+        end(api, dead)  # with the automations in place, which repeat what crashed
+        for service in others:
+            await_health(service)
+        await_worker(api)
 
 
 def start(service: Service, variables: Mapping[str, str]) -> None:
@@ -192,56 +202,13 @@ def last_words(name: str) -> str:
     return (FOLDER / f"{name}.log").read_text("utf-8", errors="replace")[-800:].strip()
 
 
-def deploy(variables: Mapping[str, str]) -> None:
-    """Make the work pool, deploy every flow of prefect.yaml and replace the automations."""
-    pool = ("work-pool", "create", "salescast", "--type", "process", "--overwrite")
-    for words in (pool, ("deploy", "--all")):
-        command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
-        done = subprocess.run(  # noqa: S603 - our own words
-            command, cwd=ROOT, env=dict(variables), capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise StoreUnavailableError(f"prefect {words[0]}: {(done.stdout + done.stderr)[-800:]}")
-    with asking(variables["PREFECT_API_URL"]) as api:
-        automate(api)
-
-
-def asking(api: str) -> httpx.Client:
-    """Return a client that asks again where the server is busy, as SQLite makes it at times."""
-    return PrefectHttpxSyncClient(base_url=api, timeout=30, raise_on_all_errors=False)
-
-
-def automate(api: httpx.Client) -> None:
-    """Let the server hold the automations of this repository, each once."""
-    flows = {one["id"]: one["name"] for one in _ask(api, "POST", "/flows/filter")}
-    ids = {
-        f"{flows[one['flow_id']]}/{one['name']}": one["id"]
-        for one in _ask(api, "POST", "/deployments/filter")
-    }
-    there = {one["name"]: one["id"] for one in _ask(api, "POST", "/automations/filter")}
-    for automation in AUTOMATIONS:
-        body = automation(ids)
-        if body["name"] in there:
-            api.delete(f"/automations/{there[body['name']]}").raise_for_status()
-        _ask(api, "POST", "/automations/", body)
-
-
-def _ask(api: httpx.Client, method: str, path: str, body: object = None) -> list[dict[str, str]]:
-    reply = api.request(method, path, json=body or {})
-    if reply.is_error:
-        raise StoreUnavailableError(f"Prefect {path}: {reply.status_code} {reply.text[:300]}")
-    found: list[dict[str, str]] = reply.json()
-    return found
-
-
-def await_worker(api: str) -> None:
+def await_worker(api: httpx.Client) -> None:
     """Wait until the server has heard of the worker."""
     deadline = time.monotonic() + PATIENCE
-    with asking(api) as client:
-        while not _ask(client, "POST", "/work_pools/salescast/workers/filter"):
-            if "worker" not in running() or time.monotonic() > deadline:
-                raise StoreUnavailableError(f"the worker did not come up: {last_words('worker')}")
-            time.sleep(0.3)
+    while not has_worker(api):
+        if "worker" not in running() or time.monotonic() > deadline:
+            raise StoreUnavailableError(f"the worker did not come up: {last_words('worker')}")
+        time.sleep(0.3)
 
 
 def told(settings: Settings, kept: Mapping[str, str]) -> str:

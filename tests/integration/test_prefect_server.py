@@ -1,18 +1,14 @@
 """The deployments on a real server, one of them run by a real worker."""
 
 import json
-import os
-import socket
 import subprocess
 import sys
-import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pandas as pd
 import pytest
 import yaml
@@ -21,83 +17,22 @@ from salescast import store
 from salescast.errors import FeedUnavailableError, GateRefused, StoreUnavailableError
 from salescast.settings import read_settings
 from salescast.stages import STAGES
-from scripts import up
+from scripts.automations import AUTOMATIONS
+from scripts.deploying import asking, automate
 from tests.builders import make_tables
+from tests.prefect_server import Server, prefect_server, process_of, wait
 
 ROOT = Path(__file__).parents[2]
 FLOWS = {"ingest", "train", "deploy", "forecast", "monitor", "lifecycle"}
-PATIENCE = 180  # seconds; a shared machine starts a server in five to sixty
-
-
-@dataclass(frozen=True)
-class Server:
-    """A Prefect server of our own, with every flow deployed."""
-
-    api: str
-    environment: dict[str, str]
-
-    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Return the server's answer to a query."""
-        with up.asking(self.api) as client:
-            reply = client.post(f"/{path}", json=body or {})
-        reply.raise_for_status()
-        return reply.json()
-
-    def prefect(self, *words: str) -> None:
-        """Run Prefect's command line in the repository's folder."""
-        command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
-        done = subprocess.run(
-            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Start the server on a free port with a home of its own, and deploy prefect.yaml."""
-    home = tmp_path_factory.mktemp("prefect")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "PREFECT_HOME": str(home),
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_LOGGING_EXTRA_LOGGERS": "salescast",
-        "PWD": str(ROOT),  # as a shell sets it
-    }
-    server = Server(environment["PREFECT_API_URL"], environment)
-    command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port), "--no-ui"]
-    with _running(command, environment, home / "server.log"):
-        _wait(lambda: _healthy(server.api), home / "server.log")
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as server:
         server.prefect("work-pool", "create", "salescast", "--type", "process")
         server.prefect("deploy", "--all")
         yield server
-
-
-@contextmanager
-def _running(command: list[str], environment: dict[str, str], log: Path) -> Iterator[None]:
-    """Run a command, its output in a file, until the block ends."""
-    with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
-def _wait(done: Callable[[], bool], why: Path | str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not done():
-        assert time.monotonic() < deadline, why if isinstance(why, str) else why.read_text()[-3000:]
-        time.sleep(0.5)
-
-
-def _healthy(api: str) -> bool:
-    try:
-        return httpx.get(f"{api}/health", timeout=5).is_success
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +101,7 @@ def test_our_lines_are_in_the_runs_log(server: Server, flow_run: dict[str, Any])
         lines = [line["message"] for line in server.post("logs/filter", wanted)]
         return any(line.startswith("monitor ") for line in lines)
 
-    _wait(said, f"the log of {flow_run['id']} lacks it")  # the server stores lines in its own time
+    wait(said, f"the log of {flow_run['id']} lacks it")  # the server stores lines in its own time
 
 
 def test_prefect_yaml_names_no_place() -> None:
@@ -241,13 +176,14 @@ def test_a_flow_run_whose_worker_was_killed_is_found_and_ended(
 
 def test_the_automations_are_held_once_and_one_run_of_a_flow_at_a_time(server: Server) -> None:
     """Deploying again replaces them; a second run of a deployment waits for its turn."""
-    with up.asking(server.api) as api:
-        up.automate(api)
-        up.automate(api)
+    every: defaultdict[str, str] = defaultdict(str)
+    with asking(server.api) as api:
+        automate(api)
+        automate(api)
     held = sorted(one["name"] for one in server.post("automations/filter"))
     limits = [one["global_concurrency_limit"]["limit"] for one in server.post("deployments/filter")]
 
-    assert held == ["alarm when the day's data are missing", "train when monitoring asks"]
+    assert held == sorted(automation(every)["name"] for automation in AUTOMATIONS)
     assert limits == [1] * len(FLOWS)
 
 
@@ -273,12 +209,12 @@ def test_a_promotion_waits_until_a_person_resumes_it_with_a_reason(server, tmp_p
     program = ASKING.format(config=str(tmp_path / "config.toml"))
     paused = {"flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}}}
 
-    with _running([sys.executable, "-c", program], server.environment, tmp_path / "log"):
-        _wait(lambda: bool(server.post("flow_runs/filter", paused)), tmp_path / "log")
+    with process_of([sys.executable, "-c", program], server.environment, tmp_path / "log"):
+        wait(lambda: bool(server.post("flow_runs/filter", paused)), tmp_path / "log")
         run = server.post("flow_runs/filter", paused)[0]["id"]
         answer = {"approver": "ada", "reason": "agreed on Monday"}
         server.post(f"flow_runs/{run}/resume", {"run_input": answer})
-        _wait(lambda: "ada" in (tmp_path / "log").read_text(), tmp_path / "log")
+        wait(lambda: "ada" in (tmp_path / "log").read_text(), tmp_path / "log")
 
     said = (tmp_path / "log").read_text()
     assert "{'approve': 'agreed on Monday', 'approver': 'ada'}" in said
