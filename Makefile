@@ -180,6 +180,11 @@ update-from-upstream: $(INSTALLED) ## In a fork: take over what is new in UPSTRE
 soak-fork: $(INSTALLED) ## Fork to ice cream, and run its checks, tests and life cycle
 	@SOAK_FORK=$${SOAK_FORK:-check,run,test} $(BIN)/pytest -q -s tests/integration/test_fork.py
 
+soak-torch: $(INSTALLED) ## Train, promote and serve the PyTorch example; TORCH=folder of its packages
+	@PYTHONPATH="$(TORCH)" $(BIN)/python -c 'import torch' || { echo "install it: pip install \
+		--target build/torch 'torch>=2.6', then make soak-torch TORCH=build/torch" >&2; exit 1; }
+	@SOAK_TORCH=1 PYTHONPATH="$(TORCH)" $(BIN)/pytest -q -s tests/integration/test_own_model.py
+
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.lock anew
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
 		--python-version 3.11 --no-emit-index-url --no-header --no-annotate --quiet \

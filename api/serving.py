@@ -7,7 +7,7 @@ last good release lies beside the service, for when that folder cannot be read.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -110,7 +110,7 @@ class Serving:
         key = release.digest, self._data_version(), self._trial(release, source)
         if key not in self._made:
             files = source.files(release)
-            made = load(self._settings, open_bundle(files, release.digest), key[1])
+            made = load(self._settings, self._opened(files, release), key[1])
             self._made = dict([*self._made.items(), (key, made)][-KEPT_SNAPSHOTS:])
             log.info("made the answers of version %s on data %s", release.version, key[1])
         if source is self._published and self._release != release:
@@ -120,6 +120,9 @@ class Serving:
             log.info("serving model version %s, data version %s", release.version, key[1])
             self._snapshot = snapshot
         self._release = release
+
+    def _opened(self, files: Mapping[str, bytes], release: Release) -> Bundle:
+        return open_bundle(files, release.digest, self._settings.model.trusted_types)
 
     def _trial(self, release: Release, source: Releases) -> Trial | None:
         """Return what is on trial beside the champion; a copy is served alone."""
@@ -188,7 +191,7 @@ def load(settings: Settings, bundle: Bundle, data_version: str) -> Snapshot:
     about["trained_until"] = bundle.model.trained_until
     detail = describe(bundle.model, rows, tables, bundle.contract, bundle.scorecard)
     issued = partial(issue_all, tables=tables, data_version=data_version)
-    served, shadow = beside(settings.releases, bundle, made, issued)
+    served, shadow = beside(settings.releases, bundle, made, issued, settings.model.trusted_types)
     snapshot = answers.take(served, tables, bundle.contract, about)
     champion = {**snapshot.provenance, "model_version": bundle.version}
     snapshot = replace(snapshot, provenance=champion, detail=detail)

@@ -166,8 +166,7 @@ def train(
     if search:
         found = tune(settings, search)
         logging.getLogger("salescast").info(found["says"])
-        for name, value in found["params"].items():
-            os.environ[f"SALESCAST_MODEL__{name.upper()}"] = str(value)
+        os.environ.update(found["variables"])
         settings = read_settings()
     result = _flow("train", engine, adapt(settings))
     _print(result, as_json=as_json)

@@ -2,7 +2,7 @@
 
 `integrated` learns demand given the weather that came and weather given what was issued, apart,
 each from all its data, then integrates one over the other. `boosting` learns the mean from issued
-features directly. The baselines repeat the past.
+features directly, `estimator` likewise by a class of the owner's. The baselines repeat the past.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from salescast import boosting, calibration, counts, demand
+from salescast import boosting, calibration, counts, demand, estimator
 from salescast.errors import DataQualityError, NotEnoughHistoryError
 from salescast.features import KEYS
 
@@ -33,6 +33,9 @@ class Integrated:
     weather: calibration.Calibration
 
 
+Parts = Integrated | boosting.Boosted | estimator.Estimated
+
+
 @dataclass(frozen=True)
 class Model:
     """A fitted model. `parts` is None for a baseline, whose mean is a column of the rows.
@@ -41,7 +44,7 @@ class Model:
     """
 
     kind: str
-    parts: Integrated | boosting.Boosted | None
+    parts: Parts | None
     dispersion: Mapping[str, float]
     trained_until: str
 
@@ -55,7 +58,7 @@ def training_rows(rows: pd.DataFrame, happened: pd.DataFrame) -> pd.DataFrame:
 def fit(
     rows: pd.DataFrame, happened: pd.DataFrame, kind: str, params: Mapping[str, Any], seed: int
 ) -> Model:
-    """Fit a model of `kind`: "integrated", "boosting" or a baseline.
+    """Fit a model of `kind`: "integrated", "boosting", "estimator" or a baseline.
 
     `rows`: features of `features.build`; `happened`: outcomes of `features.past`, as known at the
     cutoff. Raises NotEnoughHistoryError when there are too few rows to learn from.
@@ -73,7 +76,10 @@ def fit(
             until,
         )
     known = training_rows(rows, happened)
-    parts = None if kind in BASELINES else boosting.fit(known, params, seed)
+    parts: Parts | None = None
+    if kind not in BASELINES:
+        learn = estimator.fit if kind == "estimator" else boosting.fit
+        parts = learn(known, params, seed)
     model = Model(kind, parts, {}, until)
     items, item = np.unique(known["item_id"].to_numpy(str), return_inverse=True)
     weights, means, _ = distribution(model, known)
@@ -107,12 +113,19 @@ def distribution(model: Model, rows: pd.DataFrame) -> tuple[Floats, Floats, Floa
         believed = calibration.believe(model.parts.weather, rows)
         weights, means, k = demand.mixture(model.parts.response, rows, believed)
     else:
-        one = rows[model.kind] if model.parts is None else boosting.mean(model.parts, rows)
-        means = np.asarray(one, dtype=float)[:, None]
+        means = np.asarray(_mean(model, rows), dtype=float)[:, None]
         weights = np.ones_like(means)
         usual = float(np.median(list(model.dispersion.values()) or [1.0]))
         k = rows["item_id"].map(model.dispersion).fillna(usual).to_numpy(float)
     return weights, np.where(rows["closed"].to_numpy(bool)[:, None], 0.0, means), k
+
+
+def _mean(model: Model, rows: pd.DataFrame) -> Any:
+    if isinstance(model.parts, boosting.Boosted):
+        return boosting.mean(model.parts, rows)
+    if isinstance(model.parts, estimator.Estimated):
+        return estimator.mean(model.parts, rows)
+    return rows[model.kind]
 
 
 def label(quantile: float) -> str:
@@ -160,7 +173,7 @@ def _plain(part: Any) -> dict[str, Any]:
 def from_payload(payload: Mapping[str, Any]) -> Model:
     """Return the model that `as_payload` took apart."""
     plain, kind = payload["parts"], payload["kind"]
-    parts: Integrated | boosting.Boosted | None = None
+    parts: Parts | None = None
     if kind == "integrated":
         response = demand.Response(**_tuples(plain["response"]))
         if len(response.chain) != len(demand.TERMS):
@@ -169,6 +182,8 @@ def from_payload(payload: Mapping[str, Any]) -> Model:
                 f"{len(demand.TERMS)}; train again"
             )
         parts = Integrated(response, calibration.Calibration(**plain["weather"]))
+    elif kind == "estimator":
+        parts = estimator.Estimated(**_tuples(plain))
     elif plain:
         parts = boosting.Boosted(**_tuples(plain))
     return Model(kind, parts, payload["dispersion"], payload["trained_until"])

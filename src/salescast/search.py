@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-SPACES: Mapping[str, Mapping[str, tuple[float, float]]] = {
+Space = Mapping[str, tuple[float, float]]
+
+SPACES: Mapping[str, Space] = {
     "integrated": {"recent_days": (28, 112), "drift": (0.2, 4.0), "departure": (0.3, 3.0)},
     "boosting": {
         "iterations": (60, 300),
@@ -14,9 +16,8 @@ SPACES: Mapping[str, Mapping[str, tuple[float, float]]] = {
         "l2_regularization": (0.1, 20.0),
     },
 }
-"""Bounds of each parameter; all are searched on the log scale."""
-
-WHOLE = {"iterations", "max_leaf_nodes", "min_samples_leaf", "recent_days"}
+"""Bounds of each parameter; all are searched on the log scale, whole ones between
+whole bounds."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Trial:
 
 
 def search(
-    kind: str,
+    space: Space,
     start: Mapping[str, Any],
     cost_of: Callable[[dict[str, float]], float],
     trials: int,
@@ -38,7 +39,6 @@ def search(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space = SPACES[kind]
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     study.enqueue_trial({name: start[name] for name in space})
     study.optimize(lambda trial: cost_of(_suggest(trial, space)), n_trials=trials)
@@ -46,10 +46,10 @@ def search(
     return sorted(done, key=lambda trial: trial.cost)
 
 
-def _suggest(trial: Any, space: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+def _suggest(trial: Any, space: Space) -> dict[str, float]:
     return {
         name: trial.suggest_int(name, int(low), int(high), log=True)
-        if name in WHOLE
+        if isinstance(low, int) and isinstance(high, int)
         else trial.suggest_float(name, low, high, log=True)
         for name, (low, high) in space.items()
     }

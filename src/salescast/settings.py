@@ -113,7 +113,7 @@ class Features(_Section):
 class Model(_Section):
     """How it learns."""
 
-    kind: Literal["integrated", "boosting"]
+    kind: Literal["integrated", "boosting", "estimator"]
     seed: int
     recent_days: float = Field(56, ge=7)
     drift: float = Field(1.0, gt=0)
@@ -130,6 +130,22 @@ class Model(_Section):
     max_leaf_nodes: int = Field(ge=2)
     min_samples_leaf: int = Field(ge=1)
     l2_regularization: float = Field(ge=0)
+    estimator: str = ""
+    estimator_params: dict[str, Any] = {}
+    estimator_space: dict[str, tuple[int | float, int | float]] = {}
+    trusted_types: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _estimator_is_named(self) -> "Model":
+        if self.kind == "estimator" and "." not in self.estimator:
+            raise ValueError('estimator must be the import path of a class, as "package.Class"')
+        for name, (low, high) in self.estimator_space.items():
+            if not 0 < low < high or name not in self.estimator_params:
+                raise ValueError(
+                    f"estimator_space: {name} needs 0 < low < high, and where to start from in "
+                    "estimator_params"
+                )
+        return self
 
 
 class Costs(_Section):

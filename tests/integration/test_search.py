@@ -19,14 +19,14 @@ def bowl(params: dict[str, float]) -> float:
 
 def test_the_first_trial_is_where_we_stand():
     """A search of one trial changes nothing."""
-    (only,) = search("integrated", START, bowl, trials=1, seed=1)
+    (only,) = search(SPACES["integrated"], START, bowl, trials=1, seed=1)
     assert only.params == START
     assert only.cost == pytest.approx(1.25)
 
 
 def test_a_search_finds_a_cheaper_recipe_within_its_bounds():
     """Cheapest first; every trial keeps the space."""
-    found = search("integrated", START, bowl, trials=25, seed=1)
+    found = search(SPACES["integrated"], START, bowl, trials=25, seed=1)
     assert found[0].cost < 0.5
     assert [t.cost for t in found] == sorted(t.cost for t in found)
     for trial in found:
@@ -36,7 +36,8 @@ def test_a_search_finds_a_cheaper_recipe_within_its_bounds():
 
 def test_a_search_with_the_same_seed_is_the_same_search():
     """Runs can be repeated."""
-    assert search("boosting", BOOST, len, 4, seed=3) == search("boosting", BOOST, len, 4, seed=3)
+    space = SPACES["boosting"]
+    assert search(space, BOOST, len, 4, seed=3) == search(space, BOOST, len, 4, seed=3)
 
 
 def test_each_trial_is_a_nested_run(tmp_path: Path):

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,7 +28,7 @@ MATTERS = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
 log = logging.getLogger("salescast.api")
 
 KEPT = 2  # releases opened last: the champion, and one on trial
-_OPENED: dict[str, "Bundle"] = {}
+_OPENED: dict[tuple[str, frozenset[str]], "Bundle"] = {}
 
 
 @dataclass(frozen=True)
@@ -60,23 +60,25 @@ class Bundle:
         return str(self.about["version"])
 
 
-def read_bundle(folder: Path, digest: str) -> Bundle:
+def read_bundle(folder: Path, digest: str, trusted: Collection[str] = ()) -> Bundle:
     """Return the bundle in `folder`, which must be the one that `digest` stands for.
 
-    Nothing is parsed before every byte is checked. Raises DataQualityError, naming the file,
-    where it is damaged, was tampered with, or does not answer its own examples.
+    `trusted`: classes its model may hold, by the reader's own configuration. Nothing
+    is parsed before every byte is checked. Raises DataQualityError, naming the file, where it is
+    damaged, was tampered with, or does not answer its own examples.
     """
     files = unseal(folder, digest)
-    made = _OPENED.get(digest)
+    key = digest, frozenset(trusted)
+    made = _OPENED.get(key)
     if made is None:  # a digest stands for every byte: the same bytes are the same bundle
-        made = open_bundle(files, digest)
+        made = open_bundle(files, digest, trusted)
         while len(_OPENED) >= KEPT:
             _OPENED.pop(next(iter(_OPENED)), None)
-        _OPENED[digest] = made
+        _OPENED[key] = made
     return made
 
 
-def open_bundle(files: Mapping[str, bytes], digest: str) -> Bundle:
+def open_bundle(files: Mapping[str, bytes], digest: str, trusted: Collection[str] = ()) -> Bundle:
     """Return the bundle that the checked `files` make up; raises as `read_bundle`."""
     plain = {
         name.removesuffix(".json"): _parsed(name, content)
@@ -84,7 +86,9 @@ def open_bundle(files: Mapping[str, bytes], digest: str) -> Bundle:
         if name.endswith(".json")
     }
     examples = plain.pop("examples")
-    payload, twin = (parse_model(files[f"{n}.skops"], f"{n}.skops") for n in ("model", "fallback"))
+    payload, twin = (
+        parse_model(files[name], name, trusted) for name in ("model.skops", "fallback.skops")
+    )
     try:
         model, twin_model = from_payload(payload["model"]), from_payload(twin["model"])
         _check_contract(plain["contract"], payload["contract"])

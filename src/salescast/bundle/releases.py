@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,9 +39,9 @@ class Release:
 class Releases:
     """The releases in one folder."""
 
-    def __init__(self, folder: Path) -> None:
-        """Name the folder; it need not be there yet."""
-        self._folder = folder
+    def __init__(self, folder: Path, trusted: Collection[str] = ()) -> None:
+        """Name the folder; it need not be there yet. `trusted`: see `parse_model`."""
+        self._folder, self._trusted = folder, tuple(trusted)
 
     def publish(self, version: str, files: Mapping[str, bytes]) -> str:
         """Put a bundle in place, in one step, and return its digest; what is there stays.
@@ -102,7 +102,7 @@ class Releases:
 
     def read(self, release: Release) -> Bundle:
         """Return the release's bundle; raises as `read_bundle`."""
-        return read_bundle(self._folder / release.folder, release.digest)
+        return read_bundle(self._folder / release.folder, release.digest, self._trusted)
 
     def files(self, release: Release) -> dict[str, bytes]:
         """Return the release's files, checked; raises DataQualityError where it is damaged."""

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -70,7 +70,11 @@ def write_trial(releases: Path, trial: Trial | None) -> None:
 
 
 def beside(
-    releases: Path, champion: Bundle, made: pd.DataFrame, issued: Callable[[Bundle], pd.DataFrame]
+    releases: Path,
+    champion: Bundle,
+    made: pd.DataFrame,
+    issued: Callable[[Bundle], pd.DataFrame],
+    trusted: Collection[str] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return what is served and what stays in the shadow, where a release is on trial.
 
@@ -78,7 +82,7 @@ def beside(
     that cannot be read or promises something else than the champion, the champion serves alone.
     """
     try:
-        rival = open_rival(releases, champion)
+        rival = open_rival(releases, champion, trusted)
     except DataQualityError as error:
         log.warning("the version on trial does not serve: %s", error)
         rival = None
@@ -87,7 +91,9 @@ def beside(
     return split(made, issued(rival[1]), rival[0])
 
 
-def open_rival(releases: Path, champion: Bundle) -> tuple[Trial, Bundle] | None:
+def open_rival(
+    releases: Path, champion: Bundle, trusted: Collection[str] = ()
+) -> tuple[Trial, Bundle] | None:
     """Return what is on trial beside the champion, with its release; None where nothing is.
 
     Raises DataQualityError where it is damaged or promises something else than the champion.
@@ -95,7 +101,7 @@ def open_rival(releases: Path, champion: Bundle) -> tuple[Trial, Bundle] | None:
     trial = read_trial(releases)
     if trial is None or trial.version == champion.version:
         return None
-    rival = Releases(releases).read(trial.release)
+    rival = Releases(releases, trusted).read(trial.release)
     for name in ("horizon", "quantiles"):
         if rival.contract[name] != champion.contract[name]:
             raise DataQualityError(

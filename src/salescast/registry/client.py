@@ -7,7 +7,7 @@ verdict …). `champion` serves, `challenger` waits for the gate, `previous` ser
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -63,15 +63,21 @@ class Registry:
     """
 
     def __init__(
-        self, uri: str, name: str, artifacts: Path | None = None, artifacts_uri: str = ""
+        self,
+        uri: str,
+        name: str,
+        artifacts: Path | None = None,
+        artifacts_uri: str = "",
+        trusted: Collection[str] = (),
     ) -> None:
         """Name the registry; nothing is contacted yet.
 
         `uri`: sqlite:///path, postgresql://… or the http(s) URI of an MLflow server. `artifacts`:
         where files go (default: beside the SQLite file); with a server, where downloads go.
         `artifacts_uri`: where files go instead, such as s3://bucket/path; a server chooses itself.
+        `trusted`: classes a model may hold beyond the reviewed ones.
         """
-        self._uri, self._name = uri, name
+        self._uri, self._name, self._trusted = uri, name, tuple(trusted)
         beside = Path(uri.removeprefix("sqlite:///")).parent if uri.startswith("sqlite") else None
         self._served = uri.startswith(("http://", "https://"))
         self._remote = self._served or urlsplit(artifacts_uri).scheme not in {"", "file"}
@@ -145,7 +151,7 @@ class Registry:
         )
         with tempfile.TemporaryDirectory() as folder:
             payload = Path(folder, MODEL_FILE)
-            write_model(payload, candidate.model)
+            write_model(payload, candidate.model, self._trusted)
             examples = candidate.input_example, candidate.output_example
             write_folder(Path(folder, "model"), payload, model, examples, candidate.requirements)
             self._client.log_model_artifacts(model.model_id, str(Path(folder, "model")))
@@ -185,7 +191,7 @@ class Registry:
         Raises DataQualityError where its digest is not the registered one or it holds a type
         that nobody reviewed.
         """
-        return parse_model(self.model_file(version), MODEL_FILE)
+        return parse_model(self.model_file(version), MODEL_FILE, self._trusted)
 
     def model_file(self, version: Version | int) -> bytes:
         """Return the file of the payload; raise DataQualityError where its digest is another."""

@@ -154,7 +154,7 @@ def _frozen(
         raise NoChampionError("the gate promoted nothing on these days; see `trained` of a day")
     first = promoted.iloc[0]
     release = Release(int(first["sequence"]), first["model_version"], first["digest"])
-    bundle = Releases(settings.releases).read(release)
+    bundle = Releases(settings.releases, settings.model.trusted_types).read(release)
     contract, told = bundle.contract, Dependence(**bundle.dependence)
     for day in reviews:
         rows = feature.build(tables, [day], contract["horizon"], contract["weather"])

@@ -58,7 +58,7 @@ def _asked(settings: Settings) -> date | None:
 
 
 def _champions(settings: Settings) -> date | None:
-    releases = Releases(settings.releases)
+    releases = Releases(settings.releases, settings.model.trusted_types)
     try:
         parts = releases.read(releases.champion()).model.parts
     except NoChampionError:

@@ -106,7 +106,7 @@ def _measured(
     tested = [pd.Timestamp(origin) for origin in np.sort(judged["origin"].unique())]
     until = str(payload["model"]["trained_until"])
     last = judged[judged["origin"].isin(tested[-REFIT_ORIGINS:])]
-    batch = partial(_forecast, read_model(path))
+    batch = partial(_forecast, read_model(path, trusted=settings.model.trusted_types))
     return Measured(
         poisoned=future_poison(partial(_asked, payload), tables, [tested[0], tested[-1]]),
         skewed=max(

@@ -1,8 +1,9 @@
 """From tables to a fitted, backtested model, all of it reproducible from files and settings."""
 
 import dataclasses
+import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import Any
@@ -24,18 +25,22 @@ from salescast.backtest import (
     served_by,
 )
 from salescast.demand import NEVER, estimate
+from salescast.errors import ConfigError
+from salescast.estimator import PATH
 from salescast.explain import importance
 from salescast.fallback import blind
 from salescast.model import Model, as_payload, fit, training_rows
 from salescast.orders import Cycle, unit_costs
 from salescast.replenishment import LEARN_FROM, dependence, position, rehearse, truth_for
 from salescast.schema import Tables, last_day
-from salescast.search import search
+from salescast.search import SPACES, Space, search
 from salescast.settings import Settings
 from salescast.stages.build import build_rows, origins
 from salescast.stages.files import read_frame, read_runs, replace, write_frame, write_json
 
 EPOCH = date(1970, 1, 1)
+OTHERS = {"kind", "seed", "since", "estimator", "estimator_params", "estimator_space"}
+OTHERS |= {"trusted_types"}  # none of them a parameter of ours
 
 
 def recipe(settings: Settings, tables: Tables) -> Recipe:
@@ -51,7 +56,9 @@ def recipe(settings: Settings, tables: Tables) -> Recipe:
 
 
 def _params(settings: Settings) -> dict[str, Any]:
-    told = settings.model.model_dump(exclude={"kind", "seed", "since"})
+    if settings.model.kind == "estimator":
+        return {PATH: settings.model.estimator, **settings.model.estimator_params}
+    told = settings.model.model_dump(exclude=OTHERS)
     since = settings.model.since
     return told | {"since": float((since - EPOCH).days) if since else NEVER}
 
@@ -133,9 +140,14 @@ def train(settings: Settings) -> dict[str, Any]:
         "dependence": dataclasses.asdict(told),
         "contract": contract(settings, how, origin),
     }
-    replace(settings.build / "model.skops", lambda part: registry.write_model(part, payload))
+    trusted = settings.model.trusted_types
+    replace(
+        settings.build / "model.skops", lambda part: registry.write_model(part, payload, trusted)
+    )
     twin = {"model": as_payload(fit(blind(rows), happened, how.kind, how.params, how.seed))}
-    replace(settings.build / "fallback.skops", lambda part: registry.write_model(part, twin))
+    replace(
+        settings.build / "fallback.skops", lambda part: registry.write_model(part, twin, trusted)
+    )
     weigh(settings, model, recent, happened)
     return {
         "rows": len(happened),
@@ -187,7 +199,7 @@ SEARCHED = 6  # origins a trial is judged by, all before the backtest's, which m
 def tune(settings: Settings, trials: int) -> dict[str, Any]:
     """Search hyperparameters at origins before the backtest's and log each trial to MLflow.
 
-    Returns `params`, the cheapest ones; `SALESCAST_MODEL__…` hands them to the stages.
+    Returns `params`, the cheapest ones, and as `variables` of the environment, for the stages.
     """
     tables, plan = store.read_all(settings.data), settings.backtest
     trained, tested = origins(settings, tables)
@@ -205,7 +217,7 @@ def tune(settings: Settings, trials: int) -> dict[str, Any]:
         said = served_by(model, served, how, CHALLENGER)
         return float(outcomes(said, truth, costs)["cost"].mean())
 
-    found = search(how.kind, how.params, cost_of, trials, how.seed)
+    found = search(_space(settings), how.params, cost_of, trials, how.seed)
     kept = settings.artifacts, settings.artifacts_uri
     tracking = registry.Registry(settings.mlflow_uri, settings.product.model, *kept)
     tracking.log_search([(t.params, t.cost) for t in found], f"search {how.kind}")
@@ -213,7 +225,26 @@ def tune(settings: Settings, trials: int) -> dict[str, Any]:
     says = f"{trials} trials of {how.kind}: {best.cost:.4f} a series-day with " + ", ".join(
         f"{name} {value:.3g}" for name, value in best.params.items()
     )
-    return {"params": dict(best.params), "cost": best.cost, "says": says}
+    return {
+        "params": dict(best.params),
+        "variables": _variables(how.kind, best.params),
+        "cost": best.cost,
+        "says": says,
+    }
+
+
+def _space(settings: Settings) -> Space:
+    kind = settings.model.kind
+    space = settings.model.estimator_space if kind == "estimator" else SPACES[kind]
+    if not space:
+        raise ConfigError("model.estimator_space is empty; name what to search: alpha = [0.01, 10]")
+    return space
+
+
+def _variables(kind: str, params: Mapping[str, float]) -> dict[str, str]:
+    if kind == "estimator":  # as one table, since the case of its names matters
+        return {"SALESCAST_MODEL__ESTIMATOR_PARAMS": json.dumps(dict(params))}
+    return {f"SALESCAST_MODEL__{name.upper()}": str(value) for name, value in params.items()}
 
 
 def contract(settings: Settings, how: Recipe, origin: pd.Timestamp) -> dict[str, Any]:

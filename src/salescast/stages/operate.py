@@ -40,7 +40,9 @@ def forecast(settings: Settings, each: Each = one_by_one) -> dict[str, Any]:
     champion = _champion(settings)
     versions = (champion.version, store.data_version(settings.data))
     issued = partial(_issued, settings, versions[1], each)
-    made, shadow = aside(settings.releases, champion, issued(champion), issued)
+    made, shadow = aside(
+        settings.releases, champion, issued(champion), issued, settings.model.trusted_types
+    )
     origin, horizon = made["origin"].iloc[0], champion.contract["horizon"]
     kept = record(settings, {"forecasts": made, "shadow": shadow})
     write_frame(settings.build / "forecasts.parquet", made)
@@ -80,14 +82,14 @@ def _partition(
     part: Partition,
 ) -> pd.DataFrame:
     """Return the forecasts of a partition's stores."""
-    bundle = Releases(settings.releases).read(release)
+    bundle = Releases(settings.releases, settings.model.trusted_types).read(release)
     tables = store.read_part(settings.data, part.store_ids)
     return issue_all(bundle, tables, data_version, (part.origins[0], chain))
 
 
 def _champion(settings: Settings) -> Bundle:
     """Return the release that serves; raise NoChampionError where there is none."""
-    releases = Releases(settings.releases)
+    releases = Releases(settings.releases, settings.model.trusted_types)
     return releases.read(releases.champion())
 
 
@@ -102,7 +104,9 @@ def order(settings: Settings) -> dict[str, Any]:
     cycle, costs = cycle_of(settings), settings.costs
     drawn = _drawn(champion, tables, stock, cycle)
     theirs = receipts["model_version"].to_numpy() != champion.version
-    if theirs.any() and (rival := open_rival(settings.releases, champion)):
+    if theirs.any() and (
+        rival := open_rival(settings.releases, champion, settings.model.trusted_types)
+    ):
         drawn[theirs] = _drawn(rival[1], tables, stock[theirs], cycle)
     proposal = propose(drawn, stock, cycle, _limit(costs, stock))
     planned = beside(drawn, stock, sold(tables, origin, stock), cycle)

@@ -81,7 +81,7 @@ def _await_version(client: httpx.Client, release: Release) -> None:
 
 def _compare(client: httpx.Client, settings: Settings, release: Release) -> int:
     """Ask for a few series and compare every number; return how many were asked."""
-    bundle = Releases(settings.releases).read(release)
+    bundle = Releases(settings.releases, settings.model.trusted_types).read(release)
     version, tables = store.data_version(settings.data), store.read_all(settings.data)
     made = issue_all(bundle, tables, version)
     keys = made[[*SERIES]].drop_duplicates().to_dict("records")

@@ -150,7 +150,7 @@ def publish(settings: Settings, decision: dict[str, Any]) -> str:
     """Put the release where services find it, and beside its run; return its digest."""
     registry, made = open_registry(settings), _registered(settings, decision["version"])
     files = assemble(settings, registry, made, decision)
-    releases = Releases(settings.releases)
+    releases = Releases(settings.releases, settings.model.trusted_types)
     digest = releases.publish(str(made.number), files)
     release = Release(0, str(made.number), digest)
     releases.read(release)  # what services could not load is not promoted
@@ -243,7 +243,9 @@ def _restore(settings: Settings, ledger: Ledger, to: int | None, reason: str) ->
             f"there is no {f'version {wanted}' if wanted else 'previous champion'} to go back to; "
             f"versions that served: {served}"
         )
-    Releases(settings.releases).read(_release(earlier[-1]))  # raises where it is damaged
+    Releases(settings.releases, settings.model.trusted_types).read(
+        _release(earlier[-1])
+    )  # raises where it is damaged
     made = wanted or "", earlier[-1]["digest"]
     line = rows[-1]
     write_trial(settings.releases, None)

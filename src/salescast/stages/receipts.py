@@ -71,7 +71,9 @@ def _release(settings: Settings, number: str) -> Bundle:
     for digest in digests[::-1]:
         for folder in (settings.releases, settings.build / "serving"):
             try:
-                return Releases(folder).read(Release(0, number, str(digest)))
+                return Releases(folder, settings.model.trusted_types).read(
+                    Release(0, number, str(digest))
+                )
             except SalescastError as error:
                 tried.append(f"{folder}: {error}")
     raise ReceiptNotRebuilt(

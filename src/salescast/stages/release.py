@@ -36,14 +36,20 @@ ARTIFACTS = (
 def open_registry(settings: Settings) -> Registry:
     """Return the model registry of this workspace."""
     return Registry(
-        settings.mlflow_uri, settings.product.model, settings.artifacts, settings.artifacts_uri
+        settings.mlflow_uri,
+        settings.product.model,
+        settings.artifacts,
+        settings.artifacts_uri,
+        settings.model.trusted_types,
     )
 
 
 def register(settings: Settings) -> dict[str, Any]:
     """Log the run and register its model as the challenger."""
     build = settings.build
-    payload = read_model(present(build / "model.skops", "train"))
+    payload = read_model(
+        present(build / "model.skops", "train"), trusted=settings.model.trusted_types
+    )
     rows = read_frame(build / "features.parquet", "features")
     example = rows[rows["origin"] == rows["origin"].max()].head(5).astype({"lead_time": float})
     draft = write_draft(settings, payload, example)

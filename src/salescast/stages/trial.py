@@ -68,10 +68,10 @@ def canary(settings: Settings) -> dict[str, Any]:
     trial = read_trial(settings.releases)
     if trial is None:
         return {"verdict": None, "says": "nothing is on trial"}
-    releases = Releases(settings.releases)
+    releases = Releases(settings.releases, settings.model.trusted_types)
     champion = releases.read(releases.champion())
     try:
-        open_rival(settings.releases, champion)
+        open_rival(settings.releases, champion, settings.model.trusted_types)
     except DataQualityError as error:
         found = Judgement("withdraw", str(error), 0)
         _end(settings, trial, found)

@@ -81,7 +81,7 @@ def _limits(settings: Settings) -> alarms.Limits:
 
 
 def _champion(settings: Settings) -> tuple[Model | None, str]:
-    releases = Releases(settings.releases)
+    releases = Releases(settings.releases, settings.model.trusted_types)
     try:
         champion = releases.read(releases.champion())
     except NoChampionError:
