@@ -79,7 +79,7 @@ serve: $(INSTALLED) ## Serve the champion of the last `make run`, or this checko
 		$(BIN)/salescast serve
 
 up: $(INSTALLED) $(DATA) ## Start MLflow, Prefect, a worker and the API; deploy every flow
-	@$(BIN)/python -m scripts.up up
+	@mkdir -p $(PREFECT_HOME) && $(BIN)/python -m scripts.up up
 
 down: $(INSTALLED) ## Stop what `make up` started
 	@$(BIN)/python -m scripts.up down
