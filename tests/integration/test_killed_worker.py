@@ -3,9 +3,11 @@
 import os
 import signal
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -22,7 +24,7 @@ from salescast.ledger import Ledger
 from salescast.settings import Settings, read_settings
 from salescast.stages import STAGES
 from scripts import up
-from scripts.automations import alarm_when_missing
+from scripts.automations import alarm_when_missing, end_when_silent
 from scripts.deploying import asking, deploy, end, make_pool, unfinished
 from tests.builders import make_tables
 from tests.postgres import empty_database
@@ -223,6 +225,19 @@ def test_a_day_without_a_delivery_is_looked_at(team: Team) -> None:
     _hold(team, alarm_when_missing)
     team.begin("ingest/daily", "COMPLETED")
     wait(lambda: bool(team.runs("monitor/daily")), "the automation did not fire")
+
+
+@pytest.mark.usefixtures("forecast")
+def test_a_run_that_is_heard_of_no_more_is_ended_and_repeated(team: Team) -> None:
+    """Without a doctor: the silence, here of ten seconds, is enough."""
+    _hold(team, end_when_silent)
+    run = team.begin("deploy/weekly", "RUNNING")
+    beat = {"event": "prefect.flow-run.heartbeat", "id": str(uuid.uuid4())}
+    beat |= {"occurred": datetime.now(UTC).isoformat(), "payload": {}, "related": []}
+    about = {"resource": {"prefect.resource.id": f"prefect.flow-run.{run}"}}
+    team.server.post("events", [beat | about])
+    wait(lambda: len(team.runs("deploy/weekly")) == 2, "the automations did not fire")
+    assert [one["state_type"] for one in team.runs("deploy/weekly")] == ["CRASHED", "SCHEDULED"]
 
 
 @pytest.mark.usefixtures("forecast")
