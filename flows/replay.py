@@ -37,7 +37,7 @@ def a_day(engine: Engine, world: World, day: date) -> dict[str, Any]:
     run = engine(world.settings)
     mended = world.refused() >= REACTION_DAYS
     if mended:
-        world.shop.mend()
+        world.shop.mend(pd.Timestamp(day))
     delivery = _delivered(run, world, day)
     watched: dict[str, Any] = {"alarms": [], "live": None, "training": {"why": "first"}}
     if world.journal:

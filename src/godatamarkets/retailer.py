@@ -95,9 +95,12 @@ class Retailer:
         number = day if isinstance(day, int) else self.reach(day)
         self._stock.override(number, self._checked(orders))
 
-    def mend(self) -> None:
-        """Repair the tills: from now on every row, of past days too, is delivered as it was."""
-        self.faults = tuple(f for f in self.faults if f.name not in TILLS)
+    def mend(self, day: pd.Timestamp) -> None:
+        """Repair the tills on `day`: every row, of past days too, is delivered as it was.
+
+        What goes wrong with them later, still does.
+        """
+        self.faults = tuple(f for f in self.faults if f.name not in TILLS or f.start > day)
 
     def _sales(self, a: int, b: int) -> pd.DataFrame:
         delay = sum(f.values["delay"] for f in self.faults if f.name == "late_sales")

@@ -63,9 +63,9 @@ class Simulation:
         every = self.series.merge(orders, on=["store_id", "item_id"], how="left")
         self._retailer.place(day, every.assign(units=every["units"].fillna(0).astype("int64")))
 
-    def mend(self) -> None:
-        """Repair the tills and their export: what they spoiled is delivered whole from now on."""
-        self._retailer.mend()
+    def mend(self, day: pd.Timestamp) -> None:
+        """Repair the tills and their export: what they spoiled by `day` is delivered whole."""
+        self._retailer.mend(day)
 
     def fault(self, text: str) -> tuple[str, pd.Timestamp, int]:
         """Return a fault's name, first day and how many days it lasts (0: for good)."""

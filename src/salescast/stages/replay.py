@@ -147,5 +147,5 @@ def _resume(world: World, folder: Path) -> None:
             raise DataQualityError(f"{path}: damaged ({error}); remove it to replay it") from error
         world.place(day, entry["orders"])
         if entry["mended"]:
-            world.shop.mend()
+            world.shop.mend(pd.Timestamp(day))
         world.journal.append(entry)

@@ -210,3 +210,15 @@ def test_some_units_turn_negative():
     """Returns booked as sales: a few rows below zero."""
     rows = half_year("negative_units@2022-03-01:share=.2")["sales"]
     assert (rows["units"] < 0).sum() == pytest.approx(0.2 * 7 * 18, rel=0.6)
+
+
+def test_tills_that_were_mended_may_break_again():
+    """Mending one fault does not call off those that come later."""
+    first, later = "truncated_file@2022-03-01", "currency_unit@2022-04-01:location=london"
+    broken, sound = Retailer("small", 7, [first, later]), Retailer("small", 7)
+    broken.mend(pd.Timestamp("2022-03-03"))
+
+    told = {day: broken.deliver(pd.Timestamp(day))["sales"] for day in ("2022-03-01", "2022-04-02")}
+
+    assert told["2022-03-01"].equals(sound.deliver(pd.Timestamp("2022-03-01"))["sales"])
+    assert not told["2022-04-02"].equals(sound.deliver(pd.Timestamp("2022-04-02"))["sales"])
