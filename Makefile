@@ -111,6 +111,9 @@ leak-demo: $(INSTALLED) ## Show what a backtest with observed weather claims, an
 soak-kills: $(INSTALLED) ## Kill each stage at each of its writes, then run it again
 	@SOAK_KILLS=0 $(BIN)/pytest -q tests/integration/test_kills.py
 
+soak-worker: $(INSTALLED) ## Kill a worker while it trains and while it forecasts; see all repeated
+	@SOAK_WORKER=1 $(BIN)/pytest -q tests/integration/test_killed_worker.py
+
 soak-schemathesis: $(INSTALLED) ## Make up thousands of requests from our OpenAPI
 	@SOAK_SCHEMATHESIS=400 $(BIN)/pytest -q tests/integration/test_schemathesis.py
 

@@ -54,6 +54,18 @@ def chromium() -> str:
     return found
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked as a soak, unless the variable that its mark names is set."""
+    left = [item for item in items if _asks(item) not in {"", *os.environ}]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
+
+
+def _asks(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("soak")
+    return str(marker.args[0]) if marker else ""
+
+
 def _forbidden_skips(config: pytest.Config) -> int:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if not os.environ.get("SALESCAST_NO_SKIPS") or reporter is None:

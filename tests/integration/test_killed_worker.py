@@ -1,4 +1,7 @@
-"""A machine dies in the middle of a run; Prefect, MLflow and the ledger lie in PostgreSQL."""
+"""A machine dies in the middle of a run; Prefect, MLflow and the ledger lie in PostgreSQL.
+
+`make soak-worker` kills it a second time, starts all again, and waits until the automations fire.
+"""
 
 import os
 import signal
@@ -193,12 +196,14 @@ def test_no_version_is_registered_twice(team: Team) -> None:
     assert _rows(team.settings.mlflow_uri, "SELECT count(*) FROM model_versions") == 1
 
 
+@pytest.mark.soak("SOAK_WORKER")
 @pytest.mark.usefixtures("forecast")
 def test_what_ran_when_all_stopped_is_repeated_after_the_start(team: Team) -> None:
     """A server that starts again ends what died with it, and asks for it anew."""
     assert [run["state_type"] for run in team.runs(FORECAST)] == ["CRASHED", "COMPLETED"]
 
 
+@pytest.mark.soak("SOAK_WORKER")
 @pytest.mark.usefixtures("forecast")
 def test_no_forecast_is_written_twice(team: Team) -> None:
     """The first run had written its forecasts; the second adds the orders."""
@@ -208,6 +213,7 @@ def test_no_forecast_is_written_twice(team: Team) -> None:
     assert (len(made), len(orders)) == (4 * 14, 4)
 
 
+@pytest.mark.soak("SOAK_WORKER")
 @pytest.mark.usefixtures("forecast")
 def test_what_monitoring_wants_is_trained(team: Team) -> None:
     """Its event leads to a run of the training, waiting for a worker."""
@@ -219,6 +225,7 @@ def test_what_monitoring_wants_is_trained(team: Team) -> None:
     assert team.runs(TRAIN)[-1]["state_type"] == "SCHEDULED"
 
 
+@pytest.mark.soak("SOAK_WORKER")
 @pytest.mark.usefixtures("forecast")
 def test_a_day_without_a_delivery_is_looked_at(team: Team) -> None:
     """When no second delivery is completed in time, here ten seconds, the monitor runs."""
@@ -227,6 +234,7 @@ def test_a_day_without_a_delivery_is_looked_at(team: Team) -> None:
     wait(lambda: bool(team.runs("monitor/daily")), "the automation did not fire")
 
 
+@pytest.mark.soak("SOAK_WORKER")
 @pytest.mark.usefixtures("forecast")
 def test_a_run_that_is_heard_of_no_more_is_ended_and_repeated(team: Team) -> None:
     """Without a doctor: the silence, here of ten seconds, is enough."""
@@ -240,6 +248,7 @@ def test_a_run_that_is_heard_of_no_more_is_ended_and_repeated(team: Team) -> Non
     assert [one["state_type"] for one in team.runs("deploy/weekly")] == ["CRASHED", "SCHEDULED"]
 
 
+@pytest.mark.soak("SOAK_WORKER")
 @pytest.mark.usefixtures("forecast")
 def test_what_crashes_again_and_again_is_repeated_once_a_day(team: Team) -> None:
     """A run that is itself what kills the machine does not kill it for ever."""
