@@ -31,7 +31,7 @@ from tests.conftest import ROOT
 from tests.releases import make_files
 from tests.workspaces import make_workspace
 
-ATTEMPTS = int(os.environ.get("SOAK_PROMOTIONS", "5"))
+ATTEMPTS = int(os.environ.get("SOAK_PROMOTIONS", "3"))
 PROMOTERS = 4
 FRAME = pd.DataFrame({"level": [1.5]})
 
