@@ -10,6 +10,10 @@ export GX_ANALYTICS_ENABLED := false
 export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
+# Images like to forbid Python its bytecode; each process would compile what it imports anew, and take
+# three times as long to start.
+unexport PYTHONDONTWRITEBYTECODE
+
 # A Prefect of this checkout's own: nobody's profile, server or history is touched.
 export PREFECT_HOME ?= $(CURDIR)/build/prefect
 export PREFECT_LOGGING_EXTRA_LOGGERS ?= salescast

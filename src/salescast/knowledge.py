@@ -1,6 +1,6 @@
 """Every table as it was known at an origin, on one axis of days."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,11 @@ ENDED_DAYS = 56  # without a row for so long and with none planned, a series has
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Every table as matrices on one axis of days that begins at `first_day`."""
+    """Every table as matrices on one axis of days that begins at `first_day`.
+
+    `described`: the series with place, country and list price, by how many rows of the registers of
+    stores and items were known.
+    """
 
     first_day: int
     series: pd.DataFrame
@@ -26,6 +30,7 @@ class Knowledge:
     observed: KnownMatrices
     issued: KnownMatrices
     issued_before: KnownMatrices
+    described: dict[tuple[int, ...], pd.DataFrame] = field(default_factory=dict)
 
     def advance(self, origin: pd.Timestamp) -> None:
         """Learn what became known by the close of `origin`; the last stays a day behind."""
@@ -88,18 +93,23 @@ def alive_at(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.DataF
 
     Alive: sold, if only zero units, within ENDED_DAYS, or planned for a day to come.
     """
-    stores, items = (
-        schema.latest(name, schema.known_by(name, tables[name], origin))
-        for name in ("stores", "items")
-    )
-    place = pd.Series(known.places.index, index=known.places["location_id"])
     ahead = day_number(origin) - known.first_day + 1
     lately = known.sales["units"][:, ahead - ENDED_DAYS : ahead]
     alive = ~np.isnan(lately).all(axis=1) | ~np.isnan(known.plan["price"][:, ahead:]).all(axis=1)
-    who = known.series.assign(row=np.arange(len(known.series)))[alive]
-    who = who.assign(
-        place=who["store_id"].map(stores.set_index("store_id")["location_id"]).map(place),
-        country=who["store_id"].map(stores.set_index("store_id")["country"]),
-        list_price=who["item_id"].map(items.set_index("item_id")["unit_price"]),
-    ).dropna()
-    return who.astype({"place": "int64"})
+    return _described(known, tables, origin)[alive].dropna().astype({"place": "int64"})
+
+
+def _described(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
+    registers = [schema.known_by(name, tables[name], origin) for name in ("stores", "items")]
+    rows = tuple(map(len, registers))
+    if rows not in known.described:
+        stores = schema.latest("stores", registers[0]).set_index("store_id")
+        items = schema.latest("items", registers[1]).set_index("item_id")
+        place = pd.Series(known.places.index, index=known.places["location_id"])
+        who = known.series.assign(row=np.arange(len(known.series)))
+        known.described[rows] = who.assign(
+            place=who["store_id"].map(stores["location_id"]).map(place),
+            country=who["store_id"].map(stores["country"]),
+            list_price=who["item_id"].map(items["unit_price"]),
+        )
+    return known.described[rows]
