@@ -16,17 +16,28 @@ import pandas as pd
 from bench.retail import CONFIG, Figure, publish
 from godatamarkets import Retailer
 from godatamarkets.catalogue import EMBEDDED_END, START
-from salescast import alarms, backtest, demand, features, model, quality, replay, schema
+from salescast import (
+    alarms,
+    backtest,
+    demand,
+    features,
+    model,
+    monitoring,
+    quality,
+    replay,
+    schema,
+)
 from salescast.alarms import Limits
 from salescast.orders import unit_costs
 from salescast.schema import close_of
 from salescast.settings import read_settings
 from salescast.stages.learn import recipe
+from salescast.stages.watch import WATCHED_DAYS
 
 SIZE = os.environ.get("SIZE", "demo")  # of the worlds whose behaviour is watched
 SEEDS = range(401, 401 + int(os.environ.get("SEEDS", "20")))
 QUARTERS, QUARTER = 4, 91
-BEHAVIOUR = ("competitor", "sensitivity_shift")
+BEHAVIOUR = ("competitor", "sensitivity_shift", "forecast_upgrade")
 PATIENCE = {"matured": 14, "data": 1}
 LOOKED = 30  # days after a fault of the data that deliveries are judged
 DAY = pd.Timedelta(days=1)
@@ -74,10 +85,12 @@ def asked(
     scored = backtest.outcomes(served, truth, costs)
     scored = scored.merge(truth[["store_id", "item_id", "date", "units"]])
     levels = [model.label(q) for q in how.quantiles]
+    doubt = monitoring.doubt(tables["weather_forecast"])
     for day in pd.date_range(cutoff + DAY, end):
         so_far = {shift: part[part["date"] <= day] for shift, part in said.items()}
         found = alarms.demand_shift(so_far, bars)
         found += alarms.of_forecasts(scored[scored["date"] <= day], levels, 0.88, bars)
+        found += alarms.issue_skill(doubt[doubt.index <= day], day - (WATCHED_DAYS - 1) * DAY)
         yield day, found
 
 
@@ -150,7 +163,7 @@ def figures() -> Iterator[Figure]:
     for seed in SEEDS:
         years.append(calm_pages(seed))
         print(f"calm, seed {seed}: {years[-1]}", file=sys.stderr, flush=True)
-    for name in ("demand_shift", "forecast_bias", "coverage_off"):
+    for name in ("demand_shift", "forecast_bias", "coverage_off", "issue_skill"):
         rate = sum(year.get(name, 0) for year in years) / len(years) * 10
         bar = "≤ 1" if alarms.SEVERITY[name] == "page" else ""
         yield Figure(f"calm: {name} in 10 model-years", rate, "alarms", bar)

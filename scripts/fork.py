@@ -30,6 +30,7 @@ GONE = (  # of the simulated retailer, of its data, and what is told of them
     *("tests/integration/test_bench_small.py", "tests/integration/test_dvc_repro.py"),
     *("tests/integration/test_gate_controls.py", "tests/unit/test_bench_gate.py"),
     *("tests/integration/test_fork.py", "tests/integration/test_twins.py"),
+    *("tests/integration/test_hostile.py", "tests/integration/test_replay.py"),
     *("tests/e2e/test_lifecycle.py", "tests/e2e/test_uk_gift_retailer.py"),
     *("docs/tutorial.md", "docs/reference/simulator.md", "docs/explanation/forecast-quality.md"),
     *("docs/explanation/as-issued-weather.md", "docs/explanation/orders.md"),

@@ -23,6 +23,9 @@ os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
+# What tests read is priced in dollars, whatever a fork's owner chooses.
+os.environ["SALESCAST_PRODUCT__CURRENCY"] = "USD"
+
 # No deadline: shared machines are slow now and then. In CI the same examples each time.
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from salescast.sequential import Floats, beyond, gathered
+from salescast.sequential import Floats, beyond, gathered, moved
 
 Severity = Literal["page", "ticket"]
 Alarm = dict[str, Any]
@@ -29,6 +29,7 @@ SEVERITY: Mapping[str, Severity] = {
     "rows_repeated": "ticket",
     "delivery_odd": "ticket",
     "input_drift": "ticket",
+    "issue_skill": "ticket",
     "new_series": "ticket",
     "training_refused": "ticket",
     "withdrawn": "page",
@@ -58,6 +59,9 @@ CHECKS: Mapping[str, str] = {
 
 COMMON = 0.08  # of expected demand: what all series of a stream miss together, on a usual day
 DAY = pd.Timedelta(days=1)
+YEAR = 365 * DAY
+SKILL_EVIDENCE = 8.0  # less than a page must gather: a ticket once in twenty years
+MIN_USUAL = 180  # days of issues to know what is usual
 
 
 @dataclass(frozen=True)
@@ -197,6 +201,30 @@ def of_forecasts(
             told = {"log_evidence": float(proof), column: float(values.mean()), "usual": usual}
             found.append(alarm(name, "all series", told))
     return found
+
+
+def issue_skill(doubt: pd.Series, since: pd.Timestamp) -> list[Alarm]:
+    """Return a ticket where issues of the weather got better or worse than the year before `since`.
+
+    `doubt`: see `monitoring.doubt`. Its change is that of the doubt left a day ahead.
+    """
+    usual = doubt[(doubt.index < since) & (doubt.index >= since - YEAR)].to_numpy(float)
+    days = doubt[doubt.index >= since]
+    if len(usual) < MIN_USUAL or days.empty or usual.std() == 0.0:
+        return []
+    sides = moved(days.to_numpy(float), float(usual.mean()), float(usual.std()))
+    proof = max(sides, key=lambda side: float(side[-1]))
+    if proof[-1] <= SKILL_EVIDENCE:
+        return []
+    began = int(np.flatnonzero(proof <= 0)[-1]) + 1 if (proof <= 0).any() else 0
+    then, now = usual.mean(), days.iloc[began:].mean()
+    told = {
+        "log_evidence": float(proof[-1]),
+        "doubt_left": float(now / (1.0 - now)),
+        "usual": float(then / (1.0 - then)),
+        "since": f"{days.index[began]:%Y-%m-%d}",
+    }
+    return [alarm("issue_skill", "all places", told)]
 
 
 def drifted(

@@ -81,6 +81,19 @@ def usual_drift(rows: pd.DataFrame, columns: Sequence[str], days: int) -> dict[s
     return dict(typical * float((seen / typical).to_numpy().max()))
 
 
+def doubt(issued: pd.DataFrame) -> pd.Series:
+    """Return per date how much doubt about rain the last issue leaves, beside the one before it.
+
+    u₁ ÷ (u₁ + u₂) with u the mean over places of p (1 − p), one and two days ahead: 0.5 where the
+    last day's news say nothing, 0 where they say all. Dates without doubt two days ahead are none.
+    """
+    lead = (issued["date"] - issued["issued_at"].dt.normalize()).dt.days
+    chance = issued["precip_probability"]
+    rows = issued.assign(lead=lead, left=chance * (1.0 - chance))
+    left = rows.pivot_table("left", "date", "lead").reindex(columns=[1, 2])
+    return (left[1] / (left[1] + left[2])).dropna()
+
+
 def psi(reference: NDArray[np.float64], current: NDArray[np.float64]) -> float:
     """Return Σ (q − p) ln(q ÷ p) over the reference's deciles; NaN is a bin of its own.
 

@@ -27,7 +27,7 @@ EXPECTED: Mapping[str, Sequence[str]] = {
     "new_store": ("new_series",),
     "sensitivity_shift": ("demand_shift", "forecast_bias"),
     "competitor": ("demand_shift", "forecast_bias"),
-    "forecast_upgrade": (),  # better issues do no harm; that they got better is not told
+    "forecast_upgrade": ("issue_skill",),
     "feed_outage": ("issues_missing", "data_stale"),
     "gauge_stuck": ("gauge_suspect",),
     "gauge_unit": ("gauge_suspect",),

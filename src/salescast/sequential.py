@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+MOVED, ODD = 1.5, 2.5  # noises: a move worth evidence; one day counts for no more than this
 STAKES = (0.2, 0.4, 0.8)  # shares of the capital at risk; who is right about it earns most
 
 
@@ -40,3 +41,13 @@ def _bets(gains: Floats, worst: float) -> Floats:
     each = np.stack([gathered(row) for row in news])
     result: Floats = np.log(np.exp(each).mean(axis=0))
     return result
+
+
+def moved(values: Floats, usual: float, noise: float) -> tuple[Floats, Floats]:
+    """Return the evidence that values lie MOVED noises above `usual`, and as far below it.
+
+    Likelihood ratios of the normal distribution; a value further off than ODD counts as ODD.
+    """
+    z = np.clip((values - usual) / noise, -ODD, ODD)
+    half = MOVED**2 / 2.0
+    return gathered(MOVED * z - half), gathered(-MOVED * z - half)

@@ -48,7 +48,7 @@ def choose(root: Path, keys: str) -> None:
     """Let config.toml name the owner's class."""
     text = (root / "config.toml").read_text("utf-8")
     kept = re.sub(r"^(estimator\w*|trusted_types) = .*\n", "", text, flags=re.MULTILINE)
-    chosen = kept.replace('kind = "integrated"', f'{keys.strip()}\nkind = "estimator"')
+    chosen = kept.replace("[model]\nkind = ", f'[model]\n{keys.strip()}\nkind = "estimator" # ')
     (root / "config.toml").write_text(chosen, "utf-8")
 
 

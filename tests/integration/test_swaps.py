@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from bench.retail import Figure, publish
+from bench.retail import Figure, publish  # simulated
 from salescast import store
 from salescast.bundle import issue_all, open_bundle, present
 from salescast.errors import ProbeFailed
@@ -206,6 +206,7 @@ def test_a_release_whose_answers_differ_from_its_own_is_taken_back(swapped):
     assert ready == {"status": "ok", "degraded": []}
 
 
+# simulated: from here
 def test_the_figures_are_published(swapped):
     """Only by `make soak-swaps`: a small sample is no figure."""
     if SOAK:
@@ -226,3 +227,6 @@ def figures(swaps, restarts, slowest):
     yield Figure("restarts: requests failed", sum(failed(restarts).values()), "", "≤ 0")
     yield Figure("restarts: connections closed before any byte", restarts["retried"], "")
     yield Figure("restarts: answers whose version disagrees", restarts["disagreed"], "", "≤ 0")
+
+
+# simulated: to here

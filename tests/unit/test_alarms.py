@@ -163,3 +163,30 @@ def test_inputs_that_drift_together_are_one_ticket():
     (found,) = alarms.drifted({"a": 0.9, "b": 0.6, "c": 0.1}, {"b": 0.2}, 0.25)
     assert (found["subject"], found["evidence"]["input"]) == ("inputs", "a")
     assert found["evidence"]["also"] == "b"
+
+
+def make_doubt(days, moved=0.0, since="2025-02-01"):
+    """Return daily doubt of two years' end around a half, moved since a day."""
+    index = pd.date_range(end="2025-03-01", periods=days)
+    noise = np.random.default_rng(3).normal(0.48, 0.06, days)
+    return pd.Series(noise + np.where(index >= since, moved, 0.0), index=index)
+
+
+@pytest.mark.parametrize("moved", [-0.11, 0.11])
+def test_issues_that_know_more_or_less_than_usual_are_a_ticket(moved):
+    """With the day since when, and how much doubt is left."""
+    (found,) = alarms.issue_skill(make_doubt(400, moved), pd.Timestamp("2024-12-08"))
+    told = found["evidence"]
+    assert found["severity"] == "ticket"
+    assert abs((pd.Timestamp(told["since"]) - pd.Timestamp("2025-02-01")).days) <= 7
+    assert (told["doubt_left"] > told["usual"]) == (moved > 0)
+
+
+def test_issues_as_ever_are_no_ticket():
+    """Noise alone gathers nothing."""
+    assert alarms.issue_skill(make_doubt(400), pd.Timestamp("2024-12-08")) == []
+
+
+def test_what_is_usual_takes_half_a_year_to_know():
+    """A new feed raises nothing about itself."""
+    assert alarms.issue_skill(make_doubt(200, -0.2), pd.Timestamp("2024-12-08")) == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salescast.monitoring import drift, live_scorecard, psi, same_season, usual_drift
+from salescast.monitoring import doubt, drift, live_scorecard, psi, same_season, usual_drift
 
 RNG = np.random.default_rng(1)
 
@@ -69,3 +69,38 @@ def test_usual_drift_is_that_of_the_oddest_earlier_stretch():
     assert usual_drift(pd.concat(parts), ["rain_mm"], 28)["rain_mm"] > 0.5
     assert usual_drift(pd.concat(parts[:2]), ["rain_mm"], 28)["rain_mm"] < 0.1
     assert usual_drift(parts[0], ["rain_mm"], 28) == {}
+
+
+def make_issues(chances):
+    """Return issues about one date by lead: what they say of each place."""
+    told = [
+        {
+            "location_id": place,
+            "issued_at": pd.Timestamp("2025-03-10") - pd.Timedelta(days=lead),
+            "date": pd.Timestamp("2025-03-10"),
+            "precip_probability": chance,
+        }
+        for lead, each in chances.items()
+        for place, chance in enumerate(each)
+    ]
+    return pd.DataFrame(told)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "expected"),
+    [
+        ((0.5, 0.2), (0.5, 0.2), 0.5),  # no news in a day
+        ((1.0, 0.0), (0.5, 0.2), 0.0),  # the last day says all
+        ((0.1, 0.1), (0.5, 0.5), 0.09 / 0.34),
+    ],
+)
+def test_doubt_is_what_the_last_issue_leaves_of_it(one, two, expected):
+    """Over all places, beside the issue of the day before."""
+    left = doubt(make_issues({1: one, 2: two, 3: (0.5, 0.5)}))
+    assert left.to_numpy() == pytest.approx([expected])
+
+
+def test_days_without_doubt_or_without_both_issues_tell_nothing():
+    """A dry season, or a feed that skips days, neither is better nor worse."""
+    assert doubt(make_issues({1: (0.0,), 2: (0.0,)})).empty
+    assert doubt(make_issues({1: (0.5,), 3: (0.5,)})).empty

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salescast.sequential import beyond, gathered
+from salescast.sequential import beyond, gathered, moved
 
 
 def test_evidence_against_a_change_is_forgotten():
@@ -44,3 +44,18 @@ def test_usual_values_at_the_edge_leave_room_for_a_bet():
     high, low = beyond(np.ones(50), 0.97, 0.05)
     assert np.isfinite(high).all()
     assert low[-1] < 0 < high[-1]
+
+
+@given(st.integers(0, 10_000))
+def test_a_moved_mean_is_found_on_its_side(seed):
+    """Two noises lower for a month: surely below, never above."""
+    values = np.random.default_rng(seed).normal(-2.0, 1.0, 30)
+    above, below = moved(values, 0.0, 1.0)
+    assert below[-1] > 8
+    assert above[-1] < 0
+
+
+def test_one_odd_day_proves_little():
+    """A feed that delivers nonsense once is no change of its skill."""
+    values = np.array([0.0] * 10 + [1e6] + [0.0] * 10)
+    assert moved(values, 0.0, 1.0)[0].max() < 3

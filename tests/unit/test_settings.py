@@ -83,7 +83,11 @@ def test_a_secret_is_not_shown(config, monkeypatch, secret):
         ("[serving]", "[severing]", "severing: unknown section; there are backtest, "),
         ("[product]", 'root = "/tmp"\n[product]', "root: unknown section"),
         ('retailer = "GoDataMarkets"', "", r"product\.retailer: Field required"),
-        ('kind = "integrated"', 'kind = "magic"', r"model\.kind: Input should be 'integrated'"),
+        (
+            "[model]\nkind = ",
+            '[model]\nkind = "magic" # ',
+            r"model\.kind: Input should be ",
+        ),
         ("horizon = 14", "horizon = 15", r"forecast\.horizon: .* less than or equal to 14"),
         ("0.4, 0.5, 0.6", "0.4, 0.6", "forecast: .* include 0.5"),
         ("0.4, 0.5, 0.6", "0.5, 0.4, 0.6", "forecast: .* must rise"),

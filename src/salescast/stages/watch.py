@@ -113,6 +113,9 @@ def _of_data(
     if now - known > DAY:
         yield alarms.alarm("data_stale", "all tables", {"last_day": f"{known:%Y-%m-%d}"})
     yield from alarms.newcomers(schema.latest("stores", tables["stores"]), now)
+    if "weather_forecast" in tables:
+        watched = known - (WATCHED_DAYS - 1) * DAY
+        yield from alarms.issue_skill(monitoring.doubt(tables["weather_forecast"]), watched)
 
 
 def _of_champion(
