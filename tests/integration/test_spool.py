@@ -1,4 +1,6 @@
-"""A ledger that does not answer for an hour costs nothing: what it missed, it is told later."""
+"""A ledger that is away for an hour, or asked by two at once, neither loses nor doubles a row."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
@@ -95,3 +97,17 @@ def test_a_password_is_in_no_warning(outage, caplog):
     STAGES["forecast"](outage)
     assert "127.0.0.1:9/sales" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_two_monitors_at_once_write_everything_once(settings):
+    """They come to the same; outcomes and alarms are there once."""
+    STAGES["forecast"](settings)
+    store.append(settings.data, as_of(make_tables(200), ORIGIN + pd.Timedelta(days=10)))
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: STAGES["monitor"](settings), range(2)))
+    with Ledger(settings.ledger_url) as ledger:
+        came, raised = ledger.outcomes(), ledger.alarms()
+    assert found[0]["live"] == found[1]["live"]
+    assert len(came) > 0
+    assert not came.duplicated(["store_id", "item_id", "date"]).any()
+    assert not raised.duplicated(["name", "subject", "origin"]).any()

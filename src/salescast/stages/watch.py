@@ -131,13 +131,23 @@ def _of_champion(
     wanted = _wanted(tables, model, since)
     came = ledger.outcomes(since=since, until=known)
     scored = _scored(tables, served, came, wanted)
-    levels = [label(q) for q in settings.forecast.quantiles]
+    levels = [label(q) for q in _told(settings, scored)]
     found = alarms.of_forecasts(scored, levels, _usual_coverage(settings), limits)
     if isinstance(model.parts, Integrated) and len(wanted):
         shifts = (limits.shift, -limits.shift)
         said = {shift: demand.news(wanted, model.parts.response, shift) for shift in shifts}
         found = alarms.demand_shift(said, limits) + found
     return found
+
+
+def _told(settings: Settings, scored: pd.DataFrame) -> list[float]:
+    """Return the quantiles that all these forecasts tell, each with its mirror image.
+
+    Those of the settings may be others by now.
+    """
+    asked = {label(q): q for q in settings.forecast.quantiles}
+    there = {name for name in asked if name in scored and scored[name].notna().all()}
+    return [q for name, q in asked.items() if {name, label(round(1.0 - q, 6))} <= there]
 
 
 def _usual_coverage(settings: Settings) -> float:
@@ -181,7 +191,7 @@ def _looked_at(
     served = ledger.forecasts(since=since, until=known)
     came = ledger.outcomes(since=since, until=known)
     scored = _scored(tables, served, came, _wanted(tables, model, since))
-    live = monitoring.live_scorecard(served, scored, settings.forecast.quantiles)
+    live = monitoring.live_scorecard(served, scored, _told(settings, scored))
     return live, _drift(settings, known), scored
 
 
