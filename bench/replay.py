@@ -63,7 +63,7 @@ def figures() -> Iterator[Figure]:
 
 
 def _troubled(folder: Path) -> Iterator[Figure]:
-    years = [replayed(folder / "year", "year", seed) for seed in SEEDS]
+    years = [replayed(folder / f"year-{seed}", "year", seed) for seed in SEEDS]
     shares = [told["recovered"] for _, told, _ in years]
     yield Figure("year: of the oracle's saving", float(np.mean(shares)), "share", "≥ 0.7")
     yield Figure("year: least of the seeds", float(np.min(shares)), "share")

@@ -114,8 +114,9 @@ def _of_data(
         yield alarms.alarm("data_stale", "all tables", {"last_day": f"{known:%Y-%m-%d}"})
     yield from alarms.newcomers(schema.latest("stores", tables["stores"]), now)
     if "weather_forecast" in tables:
-        watched = known - (WATCHED_DAYS - 1) * DAY
-        yield from alarms.issue_skill(monitoring.doubt(tables["weather_forecast"]), watched)
+        watched, issued = known - (WATCHED_DAYS - 1) * DAY, tables["weather_forecast"]
+        recent = issued[issued["date"] >= watched - alarms.YEAR]
+        yield from alarms.issue_skill(monitoring.doubt(recent), watched)
 
 
 def _of_champion(
