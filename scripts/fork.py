@@ -34,6 +34,7 @@ GONE = (  # of the simulated retailer, of its data, and what is told of them
     *("tests/e2e/test_lifecycle.py", "tests/e2e/test_uk_gift_retailer.py"),
     *("docs/tutorial.md", "docs/reference/simulator.md", "docs/explanation/forecast-quality.md"),
     *("docs/explanation/as-issued-weather.md", "docs/explanation/orders.md"),
+    "docs/explanation/a-year.md",
     *("docs/how-to/bring-real-data.md", "docs/how-to/uk_gift_retailer.py"),
     "docs/adr/0006-which-model.md",
 )

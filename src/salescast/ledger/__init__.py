@@ -6,7 +6,7 @@ nothing, so every call may be repeated after a crash. Days and moments are naive
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, NotRequired, Self, TypedDict, Unpack
@@ -33,6 +33,7 @@ from salescast.ledger.tables import (
 from salescast.schema import close_of
 
 QUANTILE = re.compile(r"p\d\d(\.\d+)?")
+BATCH = 10_000  # rows that are plain Python values at a time: they are some forty times as large
 
 
 class Decided(TypedDict):
@@ -91,11 +92,11 @@ class Ledger:
         Raises DataQualityError where a column is missing or a number is not finite.
         """
         labels = [name for name in frame if QUANTILE.fullmatch(str(name))]
-        packed = frame.assign(quantiles=frame[labels].astype("float64").to_dict("records"))
         table = SHADOWS if shadow else FORECASTS
-        rows = checked(table, packed)
+        rows = checked(table, frame.assign(quantiles=None))
         refuse(rows, ~np.isfinite(rows[[*labels, "mean", "stock_target"]]), "finite")
-        return self._insert(table, as_rows(table, rows))
+        parts = (rows[at : at + BATCH] for at in range(0, len(rows), BATCH))
+        return self._insert(table, (as_rows(table, _packed(part, labels)) for part in parts))
 
     def forecasts(
         self,
@@ -144,7 +145,7 @@ class Ledger:
 
         Columns: those of the stage `order` and made_at; others are left out.
         """
-        return self._insert(ORDERS, as_rows(ORDERS, checked(ORDERS, frame)))
+        return self._insert(ORDERS, [as_rows(ORDERS, checked(ORDERS, frame))])
 
     def orders(self, origin: datetime | None = None) -> pd.DataFrame:
         """Return the orders proposed at `origin` (default: at all), by series, the last made last.
@@ -167,7 +168,8 @@ class Ledger:
         rows = checked(OUTCOMES, frame)
         units = pd.to_numeric(rows["units"], errors="coerce").astype("float64")
         refuse(rows, ~((units >= 0) & (units % 1 == 0)).to_frame(), "a whole number ≥ 0")
-        return self._insert(OUTCOMES, as_rows(OUTCOMES, rows.assign(units=units.astype("int64"))))
+        whole = rows.assign(units=units.astype("int64"))
+        return self._insert(OUTCOMES, [as_rows(OUTCOMES, whole)])
 
     def outcomes(
         self,
@@ -241,21 +243,20 @@ class Ledger:
         Keys: name, severity ("page" or "ticket"), subject, origin, evidence (plain values), and
         optionally runbook and made_at (now).
         """
-        return self._insert(ALARMS, [filled(ALARMS, alarm) for alarm in alarms])
+        return self._insert(ALARMS, [[filled(ALARMS, alarm) for alarm in alarms]])
 
     def alarms(self) -> pd.DataFrame:
         """Return every alarm, oldest origin first."""
         at = ALARMS.c
         return self._read(sa.select(ALARMS).order_by(at.origin, at.name, at.subject))
 
-    def _insert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> int:
-        if not rows:
-            return 0
+    def _insert(self, table: sa.Table, batches: Iterable[Sequence[Mapping[str, Any]]]) -> int:
+        """Write all batches or none; return how many rows were new."""
         dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(table).on_conflict_do_nothing()
+        counted = statement.execution_options(preserve_rowcount=True)
         with self._transaction() as connection:
-            statement = dialect.insert(table).on_conflict_do_nothing()
-            counted = statement.execution_options(preserve_rowcount=True)
-            return connection.execute(counted, rows).rowcount
+            return sum(connection.execute(counted, rows).rowcount for rows in batches if rows)
 
     def _read(self, wanted: sa.Select[Any]) -> pd.DataFrame:
         with self._transaction() as connection:
@@ -292,3 +293,7 @@ def _between(
 def _moment(value: Any) -> datetime:
     moment: datetime = pd.Timestamp(value).to_pydatetime()
     return moment
+
+
+def _packed(rows: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    return rows.assign(quantiles=rows[[*labels]].astype("float64").to_dict("records"))
