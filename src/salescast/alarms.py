@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from salescast.sequential import Floats, beyond, gathered, moved
 
@@ -104,19 +105,19 @@ def of_delivery(delivery: Mapping[str, Any]) -> Iterator[Alarm]:
             yield alarm(CHECKS.get(check["name"], "delivery_odd"), check["name"], told)
 
 
-def streams(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the rows as a whole and in parts, by place, item and rain, each with its name.
+def streams(rows: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield which rows belong to the whole and to its parts, by place, item and rain.
 
     A part is looked at alone because what happens there drowns in the whole.
     """
-    yield "all series", rows
-    for place, part in rows.groupby("location_id"):
-        yield f"in {place}", part
-    for item, part in rows.groupby("item_id"):
-        yield f"of {item}", part
-    wet = rows["wet"] >= 0.5
-    for name, part in (("in the rain", rows[wet]), ("on dry days", rows[~wet])):
-        if len(part):
+    yield "all series", np.ones(len(rows), dtype=bool)
+    for word, column in (("in", "location_id"), ("of", "item_id")):
+        code, names = rows[column].factorize(sort=True)
+        for at, name in enumerate(names):
+            yield f"{word} {name}", code == at
+    wet = rows["wet"].to_numpy() >= 0.5
+    for name, part in (("in the rain", wet), ("on dry days", ~wet)):
+        if part.any():
             yield name, part
 
 
@@ -129,12 +130,14 @@ def proofs(
     location_id, item_id, date and wet.
     """
     for shift, each in rows.items():
+        day, days = each["date"].factorize(sort=True)
+        columns = [each[c].to_numpy(float) for c in ("news", "expected", "variance")]
         for name, part in streams(each):
-            days = part.groupby("date")[["news", "expected", "variance"]].sum()
-            said, mean, noise = (days[c].to_numpy(float) for c in days)
+            present = np.unique(day[part])
+            said, mean, noise = (np.bincount(day[part], c[part])[present] for c in columns)
             # What all series miss together is noise, too: news counts for as much less.
             share = noise / np.maximum(noise + (COMMON * mean) ** 2, 1e-9)
-            yield name, shift, pd.DatetimeIndex(days.index), gathered(said * share)
+            yield name, shift, pd.DatetimeIndex(days[present]), gathered(said * share)
 
 
 def demand_shift(rows: Mapping[float, pd.DataFrame], limits: Limits) -> list[Alarm]:

@@ -1,5 +1,6 @@
 """Every table as it was known at an origin, on one axis of days."""
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,6 +51,9 @@ def gather(tables: Tables, origins: list[pd.Timestamp], horizon: int) -> Knowled
     series = series_of(sales, plan)
     places = tables["stores"][["location_id"]].drop_duplicates().sort_values("location_id")
     places = places.reset_index(drop=True)
+    # Of old days no feature reads what was issued: most rows of a long history are theirs.
+    read = day_numbers(issued["date"]) >= day_number(origins[0]) - LOOK_BACK
+    foretold = KnownMatrices("weather_forecast", issued[read], places, *axis)
     return Knowledge(
         first,
         series,
@@ -57,8 +61,8 @@ def gather(tables: Tables, origins: list[pd.Timestamp], horizon: int) -> Knowled
         KnownMatrices("sales", sales, series, *axis),
         KnownMatrices("plan", plan, series, *axis),
         KnownMatrices("weather_observed", observed, places, *axis),
-        KnownMatrices("weather_forecast", issued, places, *axis),
-        KnownMatrices("weather_forecast", issued, places, *axis),
+        foretold,
+        deepcopy(foretold),
     )
 
 

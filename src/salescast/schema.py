@@ -166,7 +166,8 @@ def close_of(day: Any) -> pd.Timestamp:
 
 def known_by(table: str, rows: pd.DataFrame, origin: Any) -> pd.DataFrame:
     """Return the rows that were known at the close of `origin`, corrections and all."""
-    return rows[rows[TABLES[table].known] < close_of(origin)]
+    known = rows[TABLES[table].known].to_numpy() < close_of(origin).to_datetime64()
+    return rows.copy(deep=False) if known.all() else rows[known]
 
 
 def latest(table: str, rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,10 +1,11 @@
 """The ledger's tables, and the database they lie in."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql, registry, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -159,10 +160,8 @@ def prepare(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":  # its IF NOT EXISTS fails when two do it at once
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
-        for table in METADATA.sorted_tables:
-            connection.execute(CreateTable(table, if_not_exists=True))
-            for index in sorted(table.indexes, key=lambda index: str(index.name)):
-                connection.execute(CreateIndex(index, if_not_exists=True))
+        for statement in _creation(engine.dialect.name):
+            connection.exec_driver_sql(statement)
         found = connection.execute(sa.select(sa.func.max(VERSIONS.c.version))).scalar()
         if found is None:
             dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
@@ -173,6 +172,18 @@ def prepare(engine: sa.Engine) -> None:
             f"the ledger {name_of(engine.url)} has schema version {found}, this program writes "
             f"{SCHEMA_VERSION}; use the program that made it or another stores.ledger_url"
         )
+
+
+@lru_cache
+def _creation(backend: str) -> tuple[str, ...]:
+    """Return what makes every table and index that is missing."""
+    dialect = registry.load(backend)()
+    made: list[CreateTable | CreateIndex] = []
+    for table in METADATA.sorted_tables:
+        made.append(CreateTable(table, if_not_exists=True))
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        made += [CreateIndex(index, if_not_exists=True) for index in indexes]
+    return tuple(str(each.compile(dialect=dialect)) for each in made)
 
 
 def name_of(url: sa.URL) -> str:

@@ -1,10 +1,13 @@
 """From rows to a verdict: measure, judge, decide."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from salescast.errors import DataQualityError
 from salescast.quality import gauges, suites, trade
@@ -80,7 +83,11 @@ def _conform(tables: Tables) -> tuple[Frames, list[Check]]:
 
 def measure(scope: Scope) -> Frames:
     """Return every frame that rules speak of: the fresh rows' tables, days, series and gauges."""
-    frames = {name: measure_rows(name, scope) for name in TABLES if name in scope.fresh}
+    frames = {
+        name: measure_rows(name, scope) if len(scope.fresh[name]) else _unmeasured(name)
+        for name in TABLES
+        if name in scope.fresh
+    }
     if "sales" in frames:
         frames["sales_by_day"] = trade.sales_by_day(scope, frames["sales"]["price_vs_usual"])
         frames["sales_by_place"] = trade.sales_by_place(scope)
@@ -91,6 +98,11 @@ def measure(scope: Scope) -> Frames:
     if "weather_forecast" in frames:
         frames["issues"] = gauges.issues(scope)
     return frames
+
+
+@lru_cache
+def _unmeasured(table: str) -> pd.DataFrame:
+    return measure_rows(table, Scope({}, {}, pd.Timestamp(0)))
 
 
 def _rules_of(frames: Mapping[str, pd.DataFrame]) -> tuple[Rule, ...]:
@@ -116,12 +128,13 @@ def judge_plainly(frames: Mapping[str, pd.DataFrame], rules: tuple[Rule, ...]) -
     return {rule.name: not outside(rule, frames[rule.frame]).any() for rule in rules}
 
 
-def outside(rule: Rule, frame: pd.DataFrame) -> pd.Series:
+def outside(rule: Rule, frame: pd.DataFrame) -> NDArray[np.bool_]:
     """Return which rows of `frame` break the rule; unknown values do not."""
-    values = frame[rule.column].astype("float64")
-    low = values < rule.minimum if rule.minimum is not None else values < float("-inf")
-    high = values > rule.maximum if rule.maximum is not None else values > float("inf")
-    return low | high
+    values = frame[rule.column].to_numpy(np.float64, na_value=np.nan)
+    low = -np.inf if rule.minimum is None else rule.minimum
+    high = np.inf if rule.maximum is None else rule.maximum
+    bad: NDArray[np.bool_] = (values < low) | (values > high)
+    return bad
 
 
 def _evidence(rule: Rule, bad: pd.DataFrame) -> str:

@@ -184,28 +184,31 @@ def _stage(data: Path, table: str, rows: pd.DataFrame) -> int:
     months = rows[TABLES[table].known].to_numpy().astype("datetime64[M]")
     for month, delivered in rows.groupby(months):
         path = data / table / f"{pd.Timestamp(month):%Y-%m}.parquet"
-        stored = _frame(_read_month(path, table)) if path.exists() else empty(table)
+        stored = _month(path, table) if path.exists() else _schema(table).empty_table()
         merged = _merge(table, stored, delivered)
         if len(merged) > len(stored):
             new += len(merged) - len(stored)
-            _write_synced(_staging(data) / table / path.name, _parquet(table, merged))
+            _write_synced(_staging(data) / table / path.name, _parquet(merged))
     return new
 
 
-def _merge(table: str, stored: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
+def _merge(table: str, stored: pa.Table, delivered: pd.DataFrame) -> pa.Table:
     contract = TABLES[table]
     identity = list(dict.fromkeys((contract.known, *contract.key)))
-    merged = pd.concat([stored, delivered]) if len(stored) else delivered
-    return merged.drop_duplicates(identity, keep="first").sort_values(identity)
+    last = pc.max(stored[contract.known]).as_py()
+    later = last is None or delivered[contract.known].min() > last  # nothing is told twice then
+    rows = delivered if later else pd.concat([_frame(stored), delivered])
+    rows = rows.drop_duplicates(identity, keep="first").sort_values(identity)
+    merged = pa.Table.from_pandas(rows, schema=_schema(table), preserve_index=False)
+    return pa.concat_tables([stored, merged]) if later else merged
 
 
-def _parquet(table: str, rows: pd.DataFrame) -> bytes:
+def _parquet(rows: pa.Table) -> bytes:
     # Without pandas' and Arrow's own metadata the bytes depend on the rows alone; the page
     # checksums turn a flipped bit into an error where the disk or a copy lies.
-    arrow = pa.Table.from_pandas(rows, schema=_schema(table), preserve_index=False)
     sink = pa.BufferOutputStream()
     pq.write_table(
-        arrow.replace_schema_metadata(None),
+        rows.combine_chunks().replace_schema_metadata(None),
         sink,
         compression="zstd",
         store_schema=False,
