@@ -88,8 +88,8 @@ def doubt(issued: pd.DataFrame) -> pd.Series:
     last day's news say nothing, 0 where they say all. Dates without doubt two days ahead are none.
     """
     lead = (issued["date"] - issued["issued_at"].dt.normalize()).dt.days
-    chance = issued["precip_probability"]
-    rows = issued.assign(lead=lead, left=chance * (1.0 - chance))
+    rows = issued.assign(lead=lead)[lead.isin([1, 2])]
+    rows["left"] = rows["precip_probability"] * (1.0 - rows["precip_probability"])
     left = rows.pivot_table("left", "date", "lead").reindex(columns=[1, 2])
     return (left[1] / (left[1] + left[2])).dropna()
 

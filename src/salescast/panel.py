@@ -44,9 +44,9 @@ class KnownMatrices:
     ) -> None:
         """Order the rows by knowledge; rows of other entities or days are left out."""
         contract = TABLES[table]
-        where = pd.MultiIndex.from_frame(entities).get_indexer(
-            pd.MultiIndex.from_frame(rows[list(entities.columns)])
-        )
+        met, which = kinds(rows, list(entities.columns))
+        index = pd.MultiIndex.from_frame(entities)
+        where = index.get_indexer(pd.MultiIndex.from_frame(met))[which]
         day = day_numbers(rows["date"]) - first_day
         kept = np.flatnonzero((where >= 0) & (day >= 0) & (day < days))
         order = kept[np.argsort(rows[contract.known].to_numpy()[kept], kind="stable")]
@@ -81,5 +81,20 @@ class KnownMatrices:
 def series_of(sales: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
     """Return the known series (store_id, item_id), sorted: those sold or planned."""
     key = ["store_id", "item_id"]
-    pairs = pd.concat([sales[key], plan[key]]).drop_duplicates()
+    pairs = pd.concat([kinds(sales, key)[0], kinds(plan, key)[0]]).drop_duplicates()
     return pairs.sort_values(key).reset_index(drop=True)
+
+
+def kinds(rows: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Return the distinct values of `columns`, a row each, and which of them each row has.
+
+    What `drop_duplicates` and a MultiIndex do, several times as fast for few kinds of text.
+    """
+    codes, levels = zip(*(rows[name].factorize() for name in columns), strict=True)
+    shape = [max(len(level), 1) for level in levels]
+    flat = np.ravel_multi_index(codes, shape)
+    number = np.bincount(flat)
+    present = np.flatnonzero(number)
+    number[present] = np.arange(len(present))
+    parts = zip(columns, levels, np.unravel_index(present, shape), strict=True)
+    return pd.DataFrame({name: level[at] for name, level, at in parts}), number[flat]

@@ -7,6 +7,7 @@ A correction is a new row with a later moment, so the table as of any moment can
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -204,6 +205,11 @@ def last_day(tables: Tables) -> pd.Timestamp:
 
 def empty(table: str) -> pd.DataFrame:
     """Return the table without rows, with the contract's dtypes."""
+    return _empty(table).copy(deep=False)
+
+
+@lru_cache
+def _empty(table: str) -> pd.DataFrame:
     columns = TABLES[table].columns
     return pd.DataFrame({c.name: pd.Series(dtype=DTYPES[c.kind]) for c in columns})
 
@@ -239,7 +245,8 @@ def _kept(values: Any, column: Column) -> bool:
         numbers = values.to_numpy("float64")
         whole = column.kind == "number" or bool((numbers == np.floor(numbers)).all())
         return whole and not np.isinf(numbers).any()
-    return column.kind != "date" or bool((values == values.dt.normalize()).all())
+    moments = values.to_numpy()
+    return column.kind != "date" or bool((moments == moments.astype("datetime64[D]")).all())
 
 
 def _cast(values: Any, column: Column, length: int, where: str) -> pd.Series:

@@ -33,7 +33,7 @@ def feature_rows(bundle: Bundle, tables: Tables, whole: Whole | None = None) -> 
     contract = bundle.contract
     origin, chain = whole or (last_day(tables), None)
     rows = features.build(tables, [origin], contract["horizon"], contract["weather"], chain)
-    return stand_in(rows, set(tables["weather_observed"]["location_id"]), bundle.climatology)
+    return stand_in(rows, _observed(tables), bundle.climatology)
 
 
 def issue_rows(
@@ -41,7 +41,7 @@ def issue_rows(
 ) -> pd.DataFrame:
     """Return the forecasts of `feature_rows`; see `issue_all`."""
     contract = bundle.contract
-    observed = set(tables["weather_observed"]["location_id"])
+    observed = _observed(tables)
     ask = contract["quantiles"], contract["critical"], (bundle.version, data_version)
     made = issue(bundle.model, rows, *ask)
     lost = ~_finite(made) | helpless(rows, observed, bundle.climatology).to_numpy()
@@ -51,6 +51,10 @@ def issue_rows(
     twin = issue(bundle.fallback, blind(rows[series]), *ask)
     twin["degraded"] = [[*reasons, BLIND] for reasons in twin["degraded"]]
     return pd.concat([made[~series], twin.set_index(made.index[series])]).sort_index()
+
+
+def _observed(tables: Tables) -> set[str]:
+    return set(tables["weather_observed"]["location_id"].unique())
 
 
 def _finite(made: pd.DataFrame) -> np.ndarray:

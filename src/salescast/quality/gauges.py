@@ -120,11 +120,9 @@ def _dry_surprise(rain: Floats, chance: Floats, usual: Floats) -> Floats:
     wrong = np.mean(rain[sure] == 0) if sure.any() else 0.0
     trusted = np.minimum(chance, 1 - max(0.05, wrong))
     news = np.where(np.isnan(chance), -PERSISTENCE * np.log1p(-usual), -np.log1p(-trusted))
-    surprise, total = np.zeros(rain.shape), np.zeros(len(rain))
-    for day in range(rain.shape[1]):
-        total = (total + news[:, day]) * (rain[:, day] == 0)
-        surprise[:, day] = total
-    return surprise
+    dry = rain == 0
+    total = np.cumsum(np.where(dry, news, 0.0), axis=1)
+    return np.asarray(total - np.maximum.accumulate(np.where(dry, 0.0, total), axis=1))
 
 
 def _usual_chance(rain: Floats, days: np.ndarray) -> Floats:

@@ -8,11 +8,10 @@ import pandas as pd
 from salescast.panel import Floats, day_numbers
 from salescast.quality import gauges, trade
 from salescast.quality.rules import HAPPENED, SERIES
-from salescast.quality.scope import Scope
+from salescast.quality.scope import RECENT, Scope, median_prices
 from salescast.schema import TABLES
 
 DAY = pd.Timedelta(days=1)
-RECENT = 56  # days of history that say what is usual: prices, delays
 
 
 def measure_rows(table: str, scope: Scope) -> pd.DataFrame:
@@ -28,7 +27,7 @@ def measure_rows(table: str, scope: Scope) -> pd.DataFrame:
         measures["other_spelling"] = _other_spelling(rows, scope, _IDS[table])
     for name, measure in _OWN.get(table, {}).items():
         measures[name] = measure(rows, scope)
-    return rows.assign(**measures)
+    return pd.concat([rows, pd.DataFrame(measures, index=rows.index)], axis=1)
 
 
 def unknown_rows(table: str, delivered: pd.DataFrame, stored: pd.DataFrame | None) -> pd.DataFrame:
@@ -116,10 +115,8 @@ def _price_vs_list(rows: pd.DataFrame, scope: Scope) -> Floats:
 
 
 def _price_vs_usual(rows: pd.DataFrame, scope: Scope) -> Floats:
-    history = scope.history("sales", RECENT)
-    reference = history if len(history) else rows
     key = ["store_id", "item_id"]
-    usual = reference.groupby(key)["price"].median().rename("usual")
+    usual = scope.usual_prices if len(scope.usual_prices) else median_prices(rows)
     median = rows[key].merge(usual, how="left", left_on=key, right_index=True)["usual"]
     ratios = np.stack([rows["price"].to_numpy() / median.to_numpy(), _price_vs_list(rows, scope)])
     far = np.abs(np.log(np.where(ratios > 0, ratios, 1e-9)))

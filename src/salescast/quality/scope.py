@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from salescast.panel import KnownMatrices, day_numbers
+from salescast.panel import KnownMatrices, day_numbers, kinds
 from salescast.schema import Tables, empty
 
+RECENT = 56  # days of history that say what is usual: prices, delays
 OLDEST = 18_263  # days: what is older is a typing error and must not widen a matrix
 
 
@@ -67,8 +68,7 @@ class Scope:
         rows = self.both(table, days)
         if rows.empty:
             return None
-        key = [c for c in ("store_id", "item_id", "location_id") if c in rows]
-        entities = rows[key].drop_duplicates().reset_index(drop=True)
+        entities, _ = kinds(rows, [c for c in ("store_id", "item_id", "location_id") if c in rows])
         first = int(day_numbers([rows["date"].min()])[0])
         length = self.last_day - first + 1
         values = KnownMatrices(table, rows, entities, first, length)
@@ -86,6 +86,22 @@ class Scope:
         return self.matrices("weather_observed", 1461)
 
     @cached_property
+    def due_after(self) -> int:
+        """Return after how many days a day's sales have usually arrived; 1 where that is irregular.
+
+        It is irregular after a first load, whose rows all became known at one moment.
+        """
+        rows = self.both("sales", RECENT)
+        delay = (rows["recorded_at"] - rows["date"]) / pd.Timedelta(days=1)
+        soonest, latest = delay.quantile([0.05, 0.95])
+        return int(np.ceil(max(latest, 1.0))) if latest - soonest <= 7 else 1
+
+    @cached_property
+    def usual_prices(self) -> pd.Series:
+        """Return the median price of each series lately, by key."""
+        return median_prices(self.history("sales", RECENT))
+
+    @cached_property
     def stores(self) -> pd.DataFrame:
         """Return every store heard of, the one known first in front."""
         return _heard("stores", self.stored, self.fresh)
@@ -94,6 +110,11 @@ class Scope:
     def items(self) -> pd.DataFrame:
         """Return every item heard of, the one known first in front."""
         return _heard("items", self.stored, self.fresh)
+
+
+def median_prices(rows: pd.DataFrame) -> pd.Series:
+    """Return the median price of each series of `rows`, by key."""
+    return rows.groupby(["store_id", "item_id"])["price"].median().rename("usual")
 
 
 def _heard(table: str, stored: Tables, fresh: Tables) -> pd.DataFrame:

@@ -22,7 +22,7 @@ def sales_by_day(scope: Scope, prices: pd.Series) -> pd.DataFrame:
     if sales is None or not len(fresh):
         return pd.DataFrame(columns=["date", "rows", "rows_vs_lowest", "price_jumps"])
     counts = (~np.isnan(sales.values["units"])).sum(axis=0).astype(np.float64)
-    fresh = fresh[fresh <= scope.last_day + 1 - _due_after(scope)]
+    fresh = fresh[fresh <= scope.last_day + 1 - scope.due_after]
     where = fresh - sales.first
     jumped = ((prices < 0.2) | (prices > 5)).groupby(day_numbers(scope.rows("sales")["date"]))
     jumps = jumped.mean().where(jumped.size() >= LEAST_PRICES)
@@ -34,17 +34,6 @@ def sales_by_day(scope: Scope, prices: pd.Series) -> pd.DataFrame:
             "price_jumps": jumps.reindex(fresh).to_numpy(),
         }
     )
-
-
-def _due_after(scope: Scope) -> int:
-    """Return after how many days a day's rows have usually arrived; 1 where that is irregular.
-
-    It is irregular after a first load, whose rows all became known at one moment.
-    """
-    rows = scope.both("sales", 56)
-    delay = (rows["recorded_at"] - rows["date"]) / pd.Timedelta(days=1)
-    soonest, latest = delay.quantile([0.05, 0.95])
-    return int(np.ceil(max(latest, 1.0))) if latest - soonest <= 7 else 1
 
 
 def _fewest(counts: Floats, day: int) -> float:
@@ -80,7 +69,7 @@ def sales_by_place(scope: Scope) -> pd.DataFrame:
     excess = [_excess(sales, place == name, weekday) for name in places]
     if not excess:
         return pd.DataFrame(columns=columns)
-    due = fresh <= scope.last_day + 1 - _due_after(scope)
+    due = fresh <= scope.last_day + 1 - scope.due_after
     silent = np.stack([_silent(sales, place == name) for name in places])[:, fresh - sales.first]
     scores = misfit(np.stack(excess), _rain(scope, places), weekday)[:, fresh - sales.first]
     return pd.DataFrame(
@@ -177,9 +166,9 @@ def series(scope: Scope) -> pd.DataFrame:
     sales = scope.sales
     if sales is None:
         return pd.DataFrame(columns=columns)
-    told = ~np.isnan(sales.values["units"][:, : 1 + len(sales.days) - _due_after(scope)])
+    told = ~np.isnan(sales.values["units"][:, : 1 + len(sales.days) - scope.due_after])
     told = told[:, -182:]
-    first = sales.first + max(0, len(sales.days) + 1 - _due_after(scope) - 182)
+    first = sales.first + max(0, len(sales.days) + 1 - scope.due_after - 182)
     names, told = _with_stores(sales.entities, told)
     told, days = told[:, trading := _trading(told)], (first + np.arange(told.shape[1]))[trading]
     if not told.shape[1]:  # the newest row is older than what is looked at

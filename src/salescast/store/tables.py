@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -182,8 +183,9 @@ def _append(data: Path, delivery: Mapping[str, pd.DataFrame]) -> dict[str, int]:
 def _stage(data: Path, table: str, rows: pd.DataFrame) -> int:
     new = 0
     months = rows[TABLES[table].known].to_numpy().astype("datetime64[M]")
-    for month, delivered in rows.groupby(months):
-        path = data / table / f"{pd.Timestamp(month):%Y-%m}.parquet"
+    for month in np.unique(months):
+        delivered = rows[months == month]
+        path = data / table / f"{month}.parquet"
         stored = _month(path, table) if path.exists() else _schema(table).empty_table()
         merged = _merge(table, stored, delivered)
         if len(merged) > len(stored):
@@ -198,8 +200,9 @@ def _merge(table: str, stored: pa.Table, delivered: pd.DataFrame) -> pa.Table:
     last = pc.max(stored[contract.known]).as_py()
     later = last is None or delivered[contract.known].min() > last  # nothing is told twice then
     rows = delivered if later else pd.concat([_frame(stored), delivered])
-    rows = rows.drop_duplicates(identity, keep="first").sort_values(identity)
-    merged = pa.Table.from_pandas(rows, schema=_schema(table), preserve_index=False)
+    once = rows.drop_duplicates(identity, keep="first")
+    merged = pa.Table.from_pandas(once, schema=_schema(table), preserve_index=False)
+    merged = merged.sort_by([(column, "ascending") for column in identity])
     return pa.concat_tables([stored, merged]) if later else merged
 
 
