@@ -100,7 +100,8 @@ def alive_at(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.DataF
     ahead = day_number(origin) - known.first_day + 1
     lately = known.sales["units"][:, ahead - ENDED_DAYS : ahead]
     alive = ~np.isnan(lately).all(axis=1) | ~np.isnan(known.plan["price"][:, ahead:]).all(axis=1)
-    return _described(known, tables, origin)[alive].dropna().astype({"place": "int64"})
+    who = _described(known, tables, origin)
+    return who[alive[who["row"].to_numpy()]]
 
 
 def _described(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
@@ -111,9 +112,10 @@ def _described(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.Dat
         items = schema.latest("items", registers[1]).set_index("item_id")
         place = pd.Series(known.places.index, index=known.places["location_id"])
         who = known.series.assign(row=np.arange(len(known.series)))
-        known.described[rows] = who.assign(
+        who = who.assign(
             place=who["store_id"].map(stores["location_id"]).map(place),
             country=who["store_id"].map(stores["country"]),
             list_price=who["item_id"].map(items["unit_price"]),
         )
+        known.described[rows] = who.dropna().astype({"place": "int64"})
     return known.described[rows]
