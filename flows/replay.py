@@ -1,5 +1,6 @@
 """Years of operation in minutes: each simulated day, the same stages as every real day."""
 
+import gc
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -29,6 +30,8 @@ def replay(engine: Engine, world: World, tell: Tell) -> list[dict[str, Any]]:
     while (day := world.next_day) is not None:
         world.record(a_day(engine, world, day))
         tell(world)
+        if not gc.get_freeze_count():  # what is imported by now is no garbage: not to be looked at
+            gc.freeze()
     return world.journal
 
 

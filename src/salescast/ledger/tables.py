@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import from_json
 from sqlalchemy.dialects import postgresql, registry, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -48,6 +49,7 @@ FORECASTS = sa.Table(
     sa.Column("made_at", sa.DateTime, nullable=False),
 )
 SHADOWS = FORECASTS.to_metadata(METADATA, name="shadow_forecasts")  # recorded, never answered
+sa.Index("ix_forecasts_lead_time_date", FORECASTS.c.lead_time, FORECASTS.c.date)  # for monitor
 ORDERS = sa.Table(
     "orders",
     METADATA,
@@ -136,6 +138,7 @@ def open_engine(url: str) -> sa.Engine:
             connect_args={patience: PATIENCE_SECONDS},
             hide_parameters=True,  # what was sold is nobody's business in a traceback
             json_serializer=as_json,
+            json_deserializer=from_json,  # four times as fast as the standard library's
             pool_pre_ping=True,
         )
     except (sa.exc.ArgumentError, KeyError):

@@ -201,10 +201,11 @@ def _drift(settings: Settings, today: pd.Timestamp) -> tuple[dict[str, float], d
     if not path.exists():  # nothing was ever trained: there is nothing to differ from
         return {}, {}
     rows = read_frame(path, "features")
-    recent = rows[rows["origin"] > today - settings.monitoring.live_days * DAY]
     columns = [*feature.HISTORY, *feature.PRICE, *feature.WEATHER]
     known = [name for name in columns if rows[name].notna().any()]
+    rows = rows[["origin", *known]]
     reference = monitoring.same_season(rows, today)
+    recent = rows[rows["origin"] > today - settings.monitoring.live_days * DAY]
     earlier = rows[rows["origin"] <= today - settings.monitoring.live_days * DAY]
     usual = monitoring.usual_drift(earlier, known, settings.monitoring.live_days)
     return monitoring.drift(reference, recent, known), usual
