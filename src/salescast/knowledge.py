@@ -99,9 +99,9 @@ def alive_at(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.DataF
     """
     ahead = day_number(origin) - known.first_day + 1
     lately = known.sales["units"][:, ahead - ENDED_DAYS : ahead]
-    alive = ~np.isnan(lately).all(axis=1) | ~np.isnan(known.plan["price"][:, ahead:]).all(axis=1)
+    told = ~np.isnan(np.hstack([lately, known.plan["price"][:, ahead:]]))
     who = _described(known, tables, origin)
-    return who[alive[who["row"].to_numpy()]]
+    return who[told[who["row"].to_numpy()].any(axis=1)]
 
 
 def _described(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
