@@ -29,6 +29,7 @@ _ARROW = {
     "flag": pa.bool_(),
 }
 
+READERS = 2  # months held whole at once: more were no faster, and a large chain's are large
 
 Keep = Callable[[pa.Table], pa.Table]
 Memory = dict[Path, tuple[object, Any]]
@@ -62,7 +63,7 @@ def read(data: Path, table: str, keep: Keep | None = None) -> pd.DataFrame:
     if _MEMORY.get() is not None and keep is None:
         rows: pd.DataFrame = _known(data / table, lambda: _joined(files, table, map), files)
         return rows.copy(deep=False)
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(READERS) as pool:
         return _joined(files, table, pool.map, keep)
 
 
