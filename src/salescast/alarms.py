@@ -106,7 +106,7 @@ def of_delivery(delivery: Mapping[str, Any]) -> Iterator[Alarm]:
 
 
 def streams(rows: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Yield which rows belong to the whole and to its parts, by place, item and rain.
+    """Yield which rows belong to the whole and its parts, by place, item and rain; with names.
 
     A part is looked at alone because what happens there drowns in the whole.
     """

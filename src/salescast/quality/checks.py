@@ -1,7 +1,6 @@
 """From rows to a verdict: measure, judge, decide."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +82,7 @@ def _conform(tables: Tables) -> tuple[Frames, list[Check]]:
 
 def measure(scope: Scope) -> Frames:
     """Return every frame that rules speak of: the fresh rows' tables, days, series and gauges."""
-    frames = {
-        name: measure_rows(name, scope) if len(scope.fresh[name]) else _unmeasured(name)
-        for name in TABLES
-        if name in scope.fresh
-    }
+    frames = {name: measure_rows(name, scope) for name in TABLES if name in scope.fresh}
     if "sales" in frames:
         frames["sales_by_day"] = trade.sales_by_day(scope, frames["sales"]["price_vs_usual"])
         frames["sales_by_place"] = trade.sales_by_place(scope)
@@ -98,11 +93,6 @@ def measure(scope: Scope) -> Frames:
     if "weather_forecast" in frames:
         frames["issues"] = gauges.issues(scope)
     return frames
-
-
-@lru_cache
-def _unmeasured(table: str) -> pd.DataFrame:
-    return measure_rows(table, Scope({}, {}, pd.Timestamp(0)))
 
 
 def _rules_of(frames: Mapping[str, pd.DataFrame]) -> tuple[Rule, ...]:
