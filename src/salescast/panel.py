@@ -44,9 +44,7 @@ class KnownMatrices:
     ) -> None:
         """Order the rows by knowledge; rows of other entities or days are left out."""
         contract = TABLES[table]
-        met, which = kinds(rows, list(entities.columns))
-        index = pd.MultiIndex.from_frame(entities)
-        where = index.get_indexer(pd.MultiIndex.from_frame(met))[which]
+        where = row_in(entities, rows)
         day = day_numbers(rows["date"]) - first_day
         kept = np.flatnonzero((where >= 0) & (day >= 0) & (day < days))
         order = kept[np.argsort(rows[contract.known].to_numpy()[kept], kind="stable")]
@@ -85,16 +83,21 @@ def series_of(sales: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
     return pairs.sort_values(key).reset_index(drop=True)
 
 
+def row_in(entities: pd.DataFrame, rows: pd.DataFrame) -> NDArray[np.int64]:
+    """Return which row of `entities`, by its columns, each of `rows` belongs to; −1: to none."""
+    met, which = kinds(rows, list(entities.columns))
+    index = pd.MultiIndex.from_frame(entities)
+    found: NDArray[np.int64] = index.get_indexer(pd.MultiIndex.from_frame(met))[which]
+    return found
+
+
 def kinds(rows: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """Return the distinct values of `columns`, a row each, and which of them each row has.
+    """Return the distinct values of `columns` as they first occur, and which of them each row has.
 
     What `drop_duplicates` and a MultiIndex do, several times as fast for few kinds of text.
     """
     codes, levels = zip(*(rows[name].factorize() for name in columns), strict=True)
     shape = [max(len(level), 1) for level in levels]
-    flat = np.ravel_multi_index(codes, shape)
-    number = np.bincount(flat)
-    present = np.flatnonzero(number)
-    number[present] = np.arange(len(present))
-    parts = zip(columns, levels, np.unravel_index(present, shape), strict=True)
-    return pd.DataFrame({name: level[at] for name, level, at in parts}), number[flat]
+    which, met = pd.factorize(np.ravel_multi_index(codes, shape))
+    parts = zip(columns, levels, np.unravel_index(met, shape), strict=True)
+    return pd.DataFrame({name: level[at] for name, level, at in parts}), which

@@ -21,6 +21,7 @@ from salescast.orders import (
     propose,
     unit_costs,
 )
+from salescast.panel import row_in
 from salescast.paths import Dependence
 
 SERIES = ["store_id", "item_id"]
@@ -81,9 +82,7 @@ def sold(tables: schema.Tables, origin: pd.Timestamp, series: pd.DataFrame) -> V
 
 def wide(rows: pd.DataFrame, column: str, series: pd.DataFrame, days: pd.DatetimeIndex) -> Values:
     """Return a column as a matrix (series, days), NaN where there is no row."""
-    where = pd.MultiIndex.from_frame(series[SERIES]).get_indexer(
-        pd.MultiIndex.from_frame(rows[SERIES])
-    )
+    where = row_in(series[SERIES], rows)
     when = days.get_indexer(rows["date"])
     kept = (where >= 0) & (when >= 0)
     result = np.full((len(series), len(days)), np.nan)
@@ -113,8 +112,7 @@ def draw(
     """Return sample paths (series, paths, leads) in the order of `stock`, as far as is needed."""
     near = rows[rows["lead_time"] <= cycle.interval]
     drawn = paths.sample(near, distribution(model, near), told)
-    here = pd.MultiIndex.from_frame(near[SERIES].iloc[:: int(near["lead_time"].max())])
-    where = here.get_indexer(pd.MultiIndex.from_frame(stock[SERIES]))
+    where = row_in(near[SERIES].iloc[:: int(near["lead_time"].max())], stock)
     # A series that has ended since the stock was counted is asked for no more.
     ordered: Values = drawn[where] * (where >= 0)[:, None, None]
     return ordered

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salescast.errors import SalescastError
-from salescast.panel import KnownMatrices, day_number, day_numbers, series_of
+from salescast.panel import KnownMatrices, day_number, day_numbers, kinds, row_in, series_of
 from salescast.schema import conform, empty, known_by, latest
 from tests.builders import FIRST, make_plan, make_sales
 
@@ -122,3 +122,28 @@ def test_series_are_those_sold_or_planned():
     found = series_of(make_sales(1, stores=1, items=1), planned)
 
     assert found.to_numpy().tolist() == [["s1", "u1"], ["s1", "u2"]]
+
+
+@given(told())
+def test_kinds_are_what_drop_duplicates_leaves(rows: pd.DataFrame) -> None:
+    """In the order in which they first occur, and each row names its own."""
+    key = ["store_id", "item_id"]
+    met, which = kinds(rows, key)
+    pd.testing.assert_frame_equal(met, rows[key].drop_duplicates().reset_index(drop=True))
+    pd.testing.assert_frame_equal(met.iloc[which].reset_index(drop=True), rows[key])
+
+
+@given(told())
+def test_each_row_finds_its_entity(rows: pd.DataFrame) -> None:
+    """As pandas finds it; a stranger finds none."""
+    theirs = pd.MultiIndex.from_frame(rows[["store_id", "item_id"]])
+    expected = pd.MultiIndex.from_frame(SERIES).get_indexer(theirs)
+    assert row_in(SERIES, rows).tolist() == expected.tolist()
+
+
+def test_ids_that_never_come_twice_take_no_more_than_their_rows() -> None:
+    """A column of receipt numbers instead of items: no room is made for pairs nobody told."""
+    rows = pd.DataFrame({name: pd.Series(range(200_000)).astype("str") for name in ("a", "b")})
+    met, which = kinds(rows, ["a", "b"])
+    assert len(met) == 200_000
+    assert which.tolist() == list(range(200_000))
