@@ -170,7 +170,7 @@ nightly-issue: $(INSTALLED) ## Open an issue about a broken night, unless there 
 	@$(BIN)/python -m scripts.github issue "The newest dependencies break something"
 
 soak-bundles: $(INSTALLED) ## Corrupt a release ten thousand times, then try hostile ones
-	@SOAK_BUNDLES=10000 $(BIN)/pytest -q tests/unit/test_bundle.py
+	@SOAK_BUNDLES=10000 $(BIN)/pytest -q tests/unit/release/test_bundle.py
 
 soak-promotions: $(INSTALLED) ## Let four processes change the champion, 1,000 attempts each
 	@SOAK_PROMOTIONS=1000 $(BIN)/pytest -q tests/integration/test_promotion.py -k racing

@@ -13,8 +13,8 @@ from pathlib import Path
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from api.keys import Key, digest_of, read_keys, utc_now
 from salescast.errors import DataQualityError
-from salescast.keys import Key, digest_of, read_keys, utc_now
 from salescast.settings import Serving
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -8,9 +8,9 @@ import pandas as pd
 
 from api.detail import Detail, Key
 from api.snapshot import Snapshot, days_of, encode
-from salescast.forecasts import SERIES, issue
-from salescast.model import label
-from salescast.whatif import WhatIf, imagine
+from salescast.features.whatif import WhatIf, imagine
+from salescast.models.forecaster import label
+from salescast.release.forecasts import SERIES, issue
 
 
 def history(snapshot: Snapshot, key: Key, days: int) -> bytes:

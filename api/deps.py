@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from api.snapshot import Snapshot
 from salescast.errors import StoreUnavailableError
-from salescast.ledger import Ledger
+from salescast.ledger.ledger import Ledger
 
 EXACT = 2**53  # below it each integer is a float of its own
 

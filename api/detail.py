@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from salescast import schema
-from salescast.forecasts import SERIES
-from salescast.model import Model
-from salescast.schema import Tables
+from salescast.contract import schema
+from salescast.contract.schema import Tables
+from salescast.models.forecaster import Model
+from salescast.release.forecasts import SERIES
 
 Key = tuple[str, str]
 

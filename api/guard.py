@@ -14,8 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access import Access, Refused
-from api.metrics import Metrics
 from api.problems import STATUSES, problem
+from api.prometheus import Metrics
 
 MAX_BODY_BYTES = 512 * 1024  # a thousand series with the longest ids fit
 MAX_HEAD_BYTES = 16 * 1024

@@ -18,12 +18,12 @@ from api.access import access
 from api.batches import Batches
 from api.draining import Farewell, drain_before_exit
 from api.guard import Guard
-from api.metrics import CONTENT_TYPE, Metrics
 from api.openapi import document
+from api.prometheus import CONTENT_TYPE, Metrics
 from api.routes import health, lean, v1
 from api.serving import REFRESH_SECONDS, Serving
 from salescast.errors import SalescastError
-from salescast.ledger import Ledger
+from salescast.ledger.ledger import Ledger
 from salescast.settings import Settings, read_settings
 
 PAGE = Path(__file__).parent / "page"

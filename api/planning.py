@@ -19,7 +19,7 @@ from api.openapi import problems
 from api.routes import check_known
 from api.snapshot import Snapshot, encode
 from salescast.errors import DataQualityError, UnknownReceiptError
-from salescast.ledger import Ledger
+from salescast.ledger.ledger import Ledger
 
 v1 = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["planning"])
 JSON, CSV = "application/json", "text/csv"

@@ -13,7 +13,7 @@ from api import records
 from api.deps import Books, Current, StrictRoute, json_only
 from api.openapi import problems
 from api.routes import check_known
-from salescast.ledger import Ledger
+from salescast.ledger.ledger import Ledger
 
 v1 = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["outcomes"])
 KEY = ["store_id", "item_id", "date"]

@@ -16,7 +16,7 @@ from api.openapi import problems
 from api.problems import MAX_ERRORS
 from api.snapshot import Snapshot, answer, is_whole
 from salescast.errors import UnknownSeriesError
-from salescast.whatif import WhatIf
+from salescast.features.whatif import WhatIf
 
 MANY = 20  # series whose JSON is taken apart elsewhere than on the event loop
 MAX_NAMED = 10

@@ -17,8 +17,10 @@ from typing import Any
 from api import snapshot as answers
 from api.detail import describe
 from api.snapshot import Snapshot
-from salescast import store
-from salescast.bundle import (
+from salescast.data import store, versions
+from salescast.errors import DataQualityError, SalescastError, StoreUnavailableError
+from salescast.ledger.ledger import Ledger
+from salescast.release import (
     Bundle,
     Note,
     Release,
@@ -31,8 +33,6 @@ from salescast.bundle import (
     open_bundle,
     read_trial,
 )
-from salescast.errors import DataQualityError, SalescastError, StoreUnavailableError
-from salescast.ledger import Ledger
 from salescast.settings import Settings
 
 REFRESH_SECONDS = 1.0
@@ -146,7 +146,7 @@ class Serving:
         store.recover(self._settings.data)
         seen = tuple(_stamps(self._settings.data))
         if self._data[0] != seen:
-            self._data = seen, store.data_version(self._settings.data)
+            self._data = seen, versions.data_version(self._settings.data)
         return self._data[1]
 
     def _fail(self, error: SalescastError, wanted: Release | None) -> None:
@@ -183,7 +183,7 @@ def load(settings: Settings, bundle: Bundle, data_version: str) -> Snapshot:
     Raises StoreUnavailableError where the data change meanwhile or the ledger does not answer.
     """
     tables = store.read_all(settings.data)
-    if store.data_version(settings.data) != data_version:
+    if versions.data_version(settings.data) != data_version:
         raise StoreUnavailableError("the data changed while they were read; trying again")
     rows = feature_rows(bundle, tables)
     made = issue_rows(bundle, rows, tables, data_version)

@@ -12,11 +12,11 @@ from typing import Any
 import pandas as pd
 
 from api.detail import Detail, Key
-from salescast import schema
-from salescast.explain import CAUSES
-from salescast.forecasts import SERIES
-from salescast.model import label
-from salescast.schema import Tables
+from salescast.contract import schema
+from salescast.contract.schema import Tables
+from salescast.models.explanation import CAUSES
+from salescast.models.forecaster import label
+from salescast.release.forecasts import SERIES
 
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 

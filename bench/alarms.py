@@ -16,23 +16,19 @@ import pandas as pd
 from bench.retail import CONFIG, Figure, publish
 from godatamarkets import Retailer
 from godatamarkets.catalogue import EMBEDDED_END, START
-from salescast import (
-    alarms,
-    backtest,
-    demand,
-    features,
-    model,
-    monitoring,
-    quality,
-    replay,
-    schema,
-)
-from salescast.alarms import Limits
-from salescast.orders import unit_costs
-from salescast.schema import close_of
+from godatamarkets.replay import accounts
+from salescast import quality
+from salescast.contract import schema
+from salescast.contract.schema import close_of
+from salescast.evaluation import backtest
+from salescast.features import point_in_time
+from salescast.models import forecaster, response
+from salescast.monitoring import alarms, live_scores
+from salescast.monitoring.alarms import Limits
+from salescast.ordering.orders import unit_costs
 from salescast.settings import read_settings
-from salescast.stages.learn import recipe
-from salescast.stages.watch import WATCHED_DAYS
+from salescast.stages.training import recipe
+from salescast.stages.watching import WATCHED_DAYS
 
 SIZE = os.environ.get("SIZE", "demo")  # of the worlds whose behaviour is watched
 SEEDS = range(401, 401 + int(os.environ.get("SEEDS", "20")))
@@ -55,37 +51,37 @@ def delivered(seed: int, faults: Sequence[str], until: pd.Timestamp) -> dict[str
     return {name: schema.conform(name, table) for name, table in rows.items()}
 
 
-def fitted(tables: schema.Tables, cutoff: pd.Timestamp) -> model.Model:
+def fitted(tables: schema.Tables, cutoff: pd.Timestamp) -> forecaster.Model:
     """Return the model as trained at `cutoff`, on fewer origins than in earnest."""
     settings = read_settings(CONFIG)
     how = recipe(settings, tables)
     known = [cutoff - n * 15 * DAY for n in range(1, 60)]
-    rows = features.build(tables, known)
-    return model.fit(rows, features.past(tables, cutoff), how.kind, how.params, how.seed)
+    rows = point_in_time.build(tables, known)
+    return forecaster.fit(rows, point_in_time.past(tables, cutoff), how.kind, how.params, how.seed)
 
 
 def asked(
-    tables: schema.Tables, made: model.Model, cutoff: pd.Timestamp, days: int
+    tables: schema.Tables, made: forecaster.Model, cutoff: pd.Timestamp, days: int
 ) -> Iterator[tuple[pd.Timestamp, list[alarms.Alarm]]]:
     """Yield each day after `cutoff` with the alarms of behaviour on it; at most `days` days."""
     settings, bars = read_settings(CONFIG), limits()
     how = recipe(settings, tables)
-    assert isinstance(made.parts, model.Integrated)
+    assert isinstance(made.parts, forecaster.Integrated)
     end = cutoff + days * DAY
-    happened = features.past(tables, end)
+    happened = point_in_time.past(tables, end)
     happened = happened[happened["date"] > cutoff]
     said = {
-        shift: demand.news(happened, made.parts.response, shift)
+        shift: response.news(happened, made.parts.response, shift)
         for shift in (bars.shift, -bars.shift)
     }
-    rows = features.build(tables, pd.date_range(cutoff, end - DAY), horizon=1)
+    rows = point_in_time.build(tables, pd.date_range(cutoff, end - DAY), horizon=1)
     served = backtest.served_by(made, rows, how, "live")
-    truth = demand.estimate(happened, made.parts.response)
+    truth = response.estimate(happened, made.parts.response)
     costs = unit_costs(schema.latest("items", tables["items"]))
     scored = backtest.outcomes(served, truth, costs)
     scored = scored.merge(truth[["store_id", "item_id", "date", "units"]])
-    levels = [model.label(q) for q in how.quantiles]
-    doubt = monitoring.doubt(tables["weather_forecast"])
+    levels = [forecaster.label(q) for q in how.quantiles]
+    doubt = live_scores.doubt(tables["weather_forecast"])
     for day in pd.date_range(cutoff + DAY, end):
         so_far = {shift: part[part["date"] <= day] for shift, part in said.items()}
         found = alarms.demand_shift(so_far, bars)
@@ -117,7 +113,7 @@ def behaviour_delay(seed: int, fault: str) -> float:
     start = EMBEDDED_END + (15 + seed % 30) * DAY
     tables = delivered(seed, [f"{fault}@{start:%Y-%m-%d}"], EMBEDDED_END + QUARTER * DAY)
     made = fitted(schema.as_of(tables, EMBEDDED_END), EMBEDDED_END)
-    expected = replay.EXPECTED[fault]
+    expected = accounts.EXPECTED[fault]
     for day, found in asked(tables, made, EMBEDDED_END, QUARTER):
         if day >= start and any(each["name"] in expected for each in found):
             return float((day - start).days + 1)
@@ -142,7 +138,7 @@ def data_delay(seed: int, fault: str) -> float:
         verdict = quality.check_delivery(fresh, stored, close_of(day), quality.judge_plainly)
         raised = [*alarms.of_delivery(verdict.as_dict())]
         raised += alarms.newcomers(schema.latest("stores", stored["stores"]), day)
-        if any(each["name"] in replay.EXPECTED[fault] for each in raised):
+        if any(each["name"] in accounts.EXPECTED[fault] for each in raised):
             return float(waited)
         stored = {n: pd.concat([t, verdict.accepted[n]]) for n, t in stored.items()}
     return float("inf") if waited else float("nan")
@@ -169,7 +165,7 @@ def figures() -> Iterator[Figure]:
         yield Figure(f"calm: {name} in 10 model-years", rate, "alarms", bar)
     behaviour = {fault: [behaviour_delay(s, fault) for s in SEEDS] for fault in BEHAVIOUR}
     yield from of_delays(behaviour, PATIENCE["matured"], "matured days")
-    others = [f for f, told in replay.EXPECTED.items() if told and f not in BEHAVIOUR]
+    others = [f for f, told in accounts.EXPECTED.items() if told and f not in BEHAVIOUR]
     few = SEEDS[: max(len(SEEDS) // 4, 1)]
     data = {fault: [data_delay(s, fault) for s in few] for fault in others}
     yield from of_delays(data, PATIENCE["data"], "day")

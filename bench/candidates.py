@@ -12,11 +12,18 @@ from sklearn.linear_model import PoissonRegressor
 from sklearn.preprocessing import StandardScaler
 
 from bench.retail import World, blocks
-from salescast import boosting, demand, model
-from salescast.features import HISTORY
-from salescast.model import WEATHER_CAME, Integrated, Model, label, predict, training_rows
-from salescast.orders import Values
-from salescast.weather import WET_MM
+from salescast.features.drivers import WET_MM
+from salescast.features.point_in_time import HISTORY
+from salescast.models import boosting, forecaster, response
+from salescast.models.forecaster import (
+    WEATHER_CAME,
+    Integrated,
+    Model,
+    label,
+    predict,
+    training_rows,
+)
+from salescast.ordering.orders import Values
 
 PAIR = ["location_id", "date"]
 NEVER = pd.Series(pd.NaT, dtype="datetime64[us]")
@@ -61,8 +68,8 @@ def _trained_on_observed(
 ) -> Model:
     how = seen.recipe
     if kind != "integrated":
-        return model.fit(as_it_came(known, happened), happened, kind, how.params, how.seed)
-    fitted = model.fit(known, happened, kind, how.params, how.seed)
+        return forecaster.fit(as_it_came(known, happened), happened, kind, how.params, how.seed)
+    fitted = forecaster.fit(known, happened, kind, how.params, how.seed)
     assert isinstance(fitted.parts, Integrated)
     sure = replace(fitted.parts.weather, normal_shape=1e6)  # the amount is what it says
     return replace(fitted, parts=replace(fitted.parts, weather=sure))
@@ -74,17 +81,17 @@ def without_special_terms() -> Iterator[None]:
 
     From outside: the product has no use for a switch that makes it worse.
     """
-    full, limit = demand.terms, demand.SATURATION_MM
-    kept = np.array([name not in SPECIAL for name in demand.TERMS], dtype=float)
+    full, limit = response.terms, response.SATURATION_MM
+    kept = np.array([name not in SPECIAL for name in response.TERMS], dtype=float)
 
     def plain(rows: pd.DataFrame, cutoff: float, wet: Values, rain_mm: Values) -> Values:
         return full(rows, cutoff, wet, rain_mm) * kept
 
-    demand.terms, demand.SATURATION_MM = plain, np.inf
+    response.terms, response.SATURATION_MM = plain, np.inf
     try:
         yield
     finally:
-        demand.terms, demand.SATURATION_MM = full, limit
+        response.terms, response.SATURATION_MM = full, limit
 
 
 def poisson_glm(seen: World, name: str) -> pd.DataFrame:
@@ -130,7 +137,7 @@ def around_mean(seen: World, name: str, train: pd.DataFrame, served: pd.DataFram
     """
     items, item = np.unique(train["item_id"].to_numpy(str), return_inverse=True)
     sold, mean = train["units"].to_numpy(float), train[name].to_numpy(float)
-    k = demand.dispersion(sold, mean, item, len(items))
+    k = response.dispersion(sold, mean, item, len(items))
     known = Model(name, None, dict(zip(items, k, strict=True)), "")
     found = predict(known, served, seen.recipe.quantiles, seen.recipe.critical)
     return found.assign(model=name)

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.stats import ks_2samp, wasserstein_distance
 
 from bench.retail import CONFIG, Figure, publish
-from salescast import monitoring
+from salescast.monitoring import live_scores
 from salescast.settings import read_settings
 
 REAL = Path(os.environ.get("SALESCAST_REAL_DATA", "../shared/real"))
@@ -44,17 +44,17 @@ def ours(rows: pd.DataFrame, day: pd.Timestamp, recent: pd.DataFrame) -> bool:
     """Tell whether the product's detector raises `input_drift`."""
     told = read_settings(CONFIG).monitoring
     threshold, days = told.drift_threshold, told.live_days
-    reference = monitoring.same_season(rows[rows["origin"] <= day], day)
-    found = monitoring.drift(reference, recent, COLUMNS)
+    reference = live_scores.same_season(rows[rows["origin"] <= day], day)
+    found = live_scores.drift(reference, recent, COLUMNS)
     earlier = rows[rows["origin"] <= day - pd.Timedelta(days=days)]
-    usual = monitoring.usual_drift(earlier, COLUMNS, days)
+    usual = live_scores.usual_drift(earlier, COLUMNS, days)
     return any(found[name] > max(threshold, usual.get(name, threshold)) for name in COLUMNS)
 
 
 def psi_above(threshold: float) -> Detector:
     """Return the detector that asks each column for a stability index above `threshold`."""
     return lambda before, recent: any(
-        value > threshold for value in monitoring.drift(before, recent, COLUMNS).values()
+        value > threshold for value in live_scores.drift(before, recent, COLUMNS).values()
     )
 
 

@@ -25,7 +25,10 @@ ROOT = Path(__file__).parent.parent
 ROUNDS = 2
 PATIENCE = 300  # seconds for a server to start on a busy machine
 CLI = [sys.executable, "-c", "from salescast.cli import main; main()"]
-CORE = "salescast.backtest, salescast.forecasts, salescast.gate, salescast.monitoring"
+CORE = (
+    "salescast.evaluation.backtest, salescast.release.forecasts, salescast.evaluation.gate, "
+    "salescast.monitoring.live_scores"
+)
 HEAVY = ("great_expectations", "mlflow", "prefect")
 LOOK = f"import sys, api.main; print(sum(name in sys.modules for name in {HEAVY}))"
 

@@ -27,10 +27,10 @@ from bench.retail import (
     too_good,
     world,
 )
-from salescast import demand
-from salescast.backtest import BASELINES, run
-from salescast.features import PRICE, WEATHER
-from salescast.schema import Tables
+from salescast.contract.schema import Tables
+from salescast.evaluation.backtest import BASELINES, run
+from salescast.features.point_in_time import PRICE, WEATHER
+from salescast.models import response
 
 SHARPENED = 1.6  # how over-confident the issues of the stress are, on the logit
 COVARIATES = ("lead_time", "christmas", *PRICE, *WEATHER)
@@ -85,7 +85,7 @@ def _for_peers(seen: World) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows = rows.rename(columns={"date": "ds"})
     key = ["unique_id", "ds"]
     last = seen.tables["sales"]["date"].max()
-    wanted = demand.estimate(seen.past(last)).rename(columns={"date": "ds", "demand": "y"})
+    wanted = response.estimate(seen.past(last)).rename(columns={"date": "ds", "demand": "y"})
     wanted["unique_id"] = wanted["store_id"] + "|" + wanted["item_id"]
     drawn = rows[rows["ds"] <= last].sample(frac=1.0, random_state=0).drop_duplicates(key)
     history = drawn[[*key, *COVARIATES]].merge(wanted[[*key, "y"]], on=key, how="left")

@@ -20,11 +20,13 @@ from godatamarkets import demand, weather
 from godatamarkets.catalogue import ITEMS, START, City, Store
 from godatamarkets.stock import Stock
 from godatamarkets.tables import Rows, items_table, stores_table
-from salescast import features, metrics, schema
-from salescast.backtest import cutoffs
-from salescast.orders import newsvendor_cost, unit_costs
+from salescast.contract import schema
+from salescast.evaluation import metrics
+from salescast.evaluation.backtest import cutoffs
+from salescast.features import point_in_time
+from salescast.ordering.orders import newsvendor_cost, unit_costs
 from salescast.settings import read_settings
-from salescast.stages.learn import recipe
+from salescast.stages.training import recipe
 
 FILE = "frankfurt_forecasts/ecmwf_day_ahead_precipitation.csv"
 FRANKFURT = City(
@@ -63,13 +65,13 @@ def frankfurt(folder: Path) -> World:
     trained = [tested[0] - pd.Timedelta(days=EVERY * i) for i in range(TESTED)]
     return World(
         tables,
-        features.build(tables, [*trained, *tested], horizon=1),
+        point_in_time.build(tables, [*trained, *tested], horizon=1),
         tested,
         TESTED // REFITS,
         recipe(settings, tables),
         _truth(series, wanted),
         pd.DataFrame(),
-        cache(lambda cutoff: features.past(tables, cutoff)),
+        cache(lambda cutoff: point_in_time.past(tables, cutoff)),
     )
 
 

@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from bench.retail import Figure, publish
 from godatamarkets import Retailer
 from godatamarkets.catalogue import EMBEDDED_END, START
-from salescast import backtest, features, schema
-from salescast.backtest import CHALLENGER, Recipe
-from salescast.gate.compare import surely
+from salescast.contract import schema
+from salescast.evaluation import backtest
+from salescast.evaluation.backtest import CHALLENGER, Recipe
+from salescast.evaluation.inference import surely
+from salescast.features import point_in_time
 from salescast.settings import read_settings
-from salescast.stages.build import origins
-from salescast.stages.examine import policy
-from salescast.stages.learn import recipe, scored
+from salescast.stages.examination import policy
+from salescast.stages.feature_table import origins
+from salescast.stages.training import recipe, scored
 
 SIZE, SEED, WEEKS, REFIT = "small", 7, 104, 13
 COMPARISONS = 1000  # of each pair and saving; the bar asks for 200
@@ -46,8 +48,8 @@ def served(size: str = SIZE, weeks: int = WEEKS) -> pd.DataFrame:
     how, last = recipe(settings, tables), schema.last_day(tables)
     trained, _ = origins(settings, tables)
     tested = backtest.cutoffs(last, weeks, 7, settings.forecast.horizon)
-    rows = features.build(tables, sorted({*trained, *tested}), settings.forecast.horizon)
-    past = cache(lambda day: features.past(tables, day))
+    rows = point_in_time.build(tables, sorted({*trained, *tested}), settings.forecast.horizon)
+    past = cache(lambda day: point_in_time.past(tables, day))
     found = []
     for name, rival in rivals(how).items():
         predicted = backtest.run(rows, past, tested, REFIT, rival)

@@ -14,11 +14,15 @@ import pandas as pd
 from bench.retail import CONFIG, SEEDS, SERIES, Figure, publish
 from godatamarkets import Retailer, oracle
 from godatamarkets.catalogue import EMBEDDED_END, START
-from salescast import demand, features, inventory, model, orders, paths, schema
-from salescast.inventory import Policy, cycle_costs, simulate
-from salescast.orders import Cycle, Values
+from salescast.contract import schema
+from salescast.features import point_in_time
+from salescast.models import forecaster
+from salescast.models import response as demand
+from salescast.ordering import inventory, orders, sample_paths
+from salescast.ordering.inventory import Policy, cycle_costs, simulate
+from salescast.ordering.orders import Cycle, Values
 from salescast.settings import read_settings
-from salescast.stages.build import origins
+from salescast.stages.feature_table import origins
 
 WEEKS, REFIT_WEEKS = 52, 13
 LEARN_FROM = 40  # training origins whose residuals tell how days depend on each other
@@ -70,23 +74,25 @@ class Chain:
         return [self.first + pd.Timedelta(days=n) for n in range(0, 7 * WEEKS, every)]
 
 
-Trained = dict[tuple[str, int], tuple[model.Model, paths.Dependence]]
+Trained = dict[tuple[str, int], tuple[forecaster.Model, sample_paths.Dependence]]
 
 
 def trained(chain: Chain) -> Trained:
     """Return each kind's model and how its days depend, per quarter."""
     settings, found = read_settings(CONFIG), {}
     learnt, _ = origins(settings, chain.tables)
-    rows = {s: features.build(chain.tables, learnt, 14, s) for s in ("issued", "none")}
+    rows = {s: point_in_time.build(chain.tables, learnt, 14, s) for s in ("issued", "none")}
     for quarter in range(WEEKS // REFIT_WEEKS):
         cutoff = chain.first + pd.Timedelta(days=7 * REFIT_WEEKS * quarter)
-        happened = features.past(chain.tables, cutoff)
+        happened = point_in_time.past(chain.tables, cutoff)
         truth = demand.estimate(happened)
         for name, (source, kind) in KINDS.items():
             known = rows[source][rows[source]["origin"] < cutoff]
-            fitted = model.fit(known, happened, kind, {}, settings.model.seed)
+            fitted = forecaster.fit(known, happened, kind, {}, settings.model.seed)
             recent = known[known["origin"].isin(known["origin"].unique()[-LEARN_FROM:])]
-            told = paths.learn(recent, paths.moments(model.distribution(fitted, recent)), truth)
+            told = sample_paths.learn(
+                recent, sample_paths.moments(forecaster.distribution(fitted, recent)), truth
+            )
             found[name, quarter] = fitted, told
     return found
 
@@ -94,11 +100,11 @@ def trained(chain: Chain) -> Trained:
 def forecast(chain: Chain, models: Trained, name: str, cycle: Cycle) -> Iterator[Values]:
     """Yield sample paths (series, paths, leads) at each review."""
     source = KINDS[name][0]
-    rows = features.build(chain.tables, chain.days(cycle.review_days), cycle.interval, source)
+    rows = point_in_time.build(chain.tables, chain.days(cycle.review_days), cycle.interval, source)
     for number, (_, served) in enumerate(rows.groupby("origin")):
         quarter = number * cycle.review_days // (7 * REFIT_WEEKS)
         fitted, told = models[name, quarter]
-        drawn = paths.sample(served, model.distribution(fitted, served), told)
+        drawn = sample_paths.sample(served, forecaster.distribution(fitted, served), told)
         here = pd.MultiIndex.from_frame(served[SERIES].iloc[:: cycle.interval])
         yield drawn[here.get_indexer(pd.MultiIndex.from_frame(chain.series[SERIES]))]
 
@@ -106,7 +112,7 @@ def forecast(chain: Chain, models: Trained, name: str, cycle: Cycle) -> Iterator
 def best(chain: Chain, cycle: Cycle) -> Iterator[Values]:
     """Yield the oracle's sample paths at each review."""
     for origin in chain.days(cycle.review_days):
-        drawn = oracle.sample_paths(chain.retailer, origin, paths.PATHS, cycle.interval)
+        drawn = oracle.sample_paths(chain.retailer, origin, sample_paths.PATHS, cycle.interval)
         yield drawn.transpose(1, 0, 2).astype(float)
 
 

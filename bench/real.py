@@ -12,13 +12,13 @@ from typing import Any
 import pandas as pd
 
 from bench.retail import FOLDER, Figure, publish
-from salescast.backtest import BLIND, CHALLENGER, saving
-from salescast.metrics import bootstrap
-from salescast.model import BASELINES
+from salescast.data.store import read_all
+from salescast.evaluation.backtest import BLIND, CHALLENGER, saving
+from salescast.evaluation.metrics import bootstrap
+from salescast.models.forecaster import BASELINES
 from salescast.settings import Settings, read_settings
 from salescast.stages import STAGES
-from salescast.stages.learn import scored
-from salescast.store import read_all
+from salescast.stages.training import scored
 
 SCRIPT = Path(__file__).parent.parent / "docs" / "how-to" / "uk_gift_retailer.py"
 SHOP = FOLDER / "real"

@@ -17,17 +17,18 @@ import pandas as pd
 
 from bench.retail import FOLDER, Figure, publish
 from flows.engine import inline
-from flows.replay import a_day
-from salescast import quality, store
-from salescast.backtest import outcomes, scores
-from salescast.demand import estimate
-from salescast.features import past
-from salescast.feeds import open_feed
-from salescast.ledger import Ledger
-from salescast.orders import unit_costs
-from salescast.schema import close_of, last_day, latest
+from godatamarkets.replay.days import a_day
+from salescast import quality
+from salescast.contract.schema import close_of, last_day, latest
+from salescast.data import store
+from salescast.data.feeds import open_feed
+from salescast.evaluation.backtest import outcomes, scores
+from salescast.features.point_in_time import past
+from salescast.ledger.ledger import Ledger
+from salescast.models.response import estimate
+from salescast.ordering.orders import unit_costs
 from salescast.settings import Settings, read_settings
-from salescast.stages.data import Supply
+from salescast.stages.ingestion import Supply
 
 SCRIPT = Path(__file__).parent.parent / "docs" / "how-to" / "uk_gift_retailer.py"
 SHOP = FOLDER / "real-replay"

@@ -20,13 +20,17 @@ from bench.replay import replayed
 from bench.retail import DAY, Figure, publish
 from godatamarkets import Retailer, oracle
 from godatamarkets.catalogue import EMBEDDED_END, START
-from salescast import backtest, features, model, schema, store
-from salescast.bundle import Release, Releases
-from salescast.ledger import Ledger
-from salescast.orders import newsvendor_cost, unit_costs
-from salescast.replay import EXPECTED
-from salescast.stages.learn import origins, recipe
-from salescast.stages.replay import World
+from godatamarkets.replay.accounts import EXPECTED
+from godatamarkets.replay.world import World
+from salescast.contract import schema
+from salescast.data import store
+from salescast.evaluation import backtest
+from salescast.features import point_in_time
+from salescast.ledger.ledger import Ledger
+from salescast.models import forecaster
+from salescast.ordering.orders import newsvendor_cost, unit_costs
+from salescast.release import Release, Releases
+from salescast.stages.training import origins, recipe
 
 FAULTS = tuple(os.environ.get("FAULTS", "competitor,sensitivity_shift").split(","))
 SEEDS = range(7, 7 + int(os.environ.get("SEEDS", "3")))
@@ -47,7 +51,7 @@ def compared(world: World, fault: str) -> pd.DataFrame:
         served = ledger.forecasts(since=first, until=last)
         begun = ledger.promotions().iloc[0]
     served = served[served["origin"] >= first]
-    rows = features.build(tables, sorted(served["origin"].unique()), settings.forecast.horizon)
+    rows = point_in_time.build(tables, sorted(served["origin"].unique()), settings.forecast.horizon)
     release = Release(int(begun["sequence"]), begun["model_version"], begun["digest"])
     frozen = Releases(settings.releases).read(release).model
     parts = [
@@ -61,15 +65,15 @@ def compared(world: World, fault: str) -> pd.DataFrame:
     return found.assign(cost=newsvendor_cost(*(found[name].to_numpy(float) for name in named)))
 
 
-def _informed(world: World, fault: str, cutoff: pd.Timestamp) -> model.Model:
+def _informed(world: World, fault: str, cutoff: pd.Timestamp) -> forecaster.Model:
     """Return the recipe's model of a past in which customers always were as they are now."""
     plan = world.plan
     always = Retailer(plan.size, plan.seed, [f"{fault}@{START:%Y-%m-%d}"])
     told = always.deliver(START, cutoff)
     tables = {name: schema.conform(name, rows) for name, rows in told.items()}
     how, (trained, _) = recipe(world.settings, tables), origins(world.settings, tables)
-    rows = features.build(tables, trained, world.settings.forecast.horizon)
-    return model.fit(rows, features.past(tables, cutoff), how.kind, how.params, how.seed)
+    rows = point_in_time.build(tables, trained, world.settings.forecast.horizon)
+    return forecaster.fit(rows, point_in_time.past(tables, cutoff), how.kind, how.params, how.seed)
 
 
 def _wanted(world: World, last: pd.Timestamp) -> pd.DataFrame:

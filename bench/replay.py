@@ -20,12 +20,12 @@ from scipy.stats import sem, t
 
 from bench.retail import CONFIG, Figure, publish
 from flows.engine import inline
-from flows.replay import replay
-from salescast import store
-from salescast.replay import OURS, PLANNER
+from godatamarkets.replay.accounts import OURS, PLANNER
+from godatamarkets.replay.days import replay
+from godatamarkets.replay.results import account
+from godatamarkets.replay.world import World, make_plan, open_world
+from salescast.data import store
 from salescast.settings import read_settings
-from salescast.stages.accounts import account
-from salescast.stages.replay import World, make_plan, open_world
 
 DAYS = int(os.environ.get("DAYS", "365"))
 SEEDS = range(7, 7 + int(os.environ.get("SEEDS", "3")))

@@ -14,13 +14,15 @@ import pandas as pd
 
 from godatamarkets import Retailer, oracle
 from godatamarkets.catalogue import EMBEDDED_END, START
-from salescast import backtest, features, schema
-from salescast.backtest import CHALLENGER, Recipe
-from salescast.orders import newsvendor_cost, unit_costs
-from salescast.schema import Tables
+from salescast.contract import schema
+from salescast.contract.schema import Tables
+from salescast.evaluation import backtest
+from salescast.evaluation.backtest import CHALLENGER, Recipe
+from salescast.features import point_in_time
+from salescast.ordering.orders import newsvendor_cost, unit_costs
 from salescast.settings import read_settings
-from salescast.stages.build import origins
-from salescast.stages.learn import recipe
+from salescast.stages.feature_table import origins
+from salescast.stages.training import recipe
 
 SEEDS = (101, 202, 303)  # of the bench; nothing is tuned on them
 BANDS = {"1-3": (1, 3), "4-7": (4, 7), "8-14": (8, 14)}
@@ -62,13 +64,13 @@ def world(
     best = oracle.as_issued(retailer, tested, how.quantiles, settings.forecast.horizon)
     return World(
         tables,
-        features.build(tables, [*trained, *tested], settings.forecast.horizon),
+        point_in_time.build(tables, [*trained, *tested], settings.forecast.horizon),
         tested,
         settings.backtest.refit_every,
         how,
         oracle.true_demand(retailer, START, EMBEDDED_END)[[*DAY, "demand"]],
         best.rename(columns={"critical": "stock_target"}).assign(model=ORACLE),
-        cache(lambda cutoff: features.past(tables, cutoff)),
+        cache(lambda cutoff: point_in_time.past(tables, cutoff)),
     )
 
 
@@ -76,7 +78,7 @@ def blind(seen: World) -> World:
     """Return the same world for one who is told no weather at all."""
     days = seen.rows["origin"].unique()
     horizon = int(seen.rows["lead_time"].max())
-    return replace(seen, rows=features.build(seen.tables, days, horizon, "none"))
+    return replace(seen, rows=point_in_time.build(seen.tables, days, horizon, "none"))
 
 
 def predicted(seen: World, kind: str, name: str) -> pd.DataFrame:

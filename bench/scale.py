@@ -24,11 +24,13 @@ from bench.retail import CONFIG, FOLDER, Figure, publish
 from flows.engine import inline
 from godatamarkets import Retailer
 from godatamarkets.catalogue import START
-from salescast import features, schema, store
-from salescast.bundle import Release, Releases, encode
+from salescast.contract import schema
+from salescast.data import store
+from salescast.features import point_in_time
 from salescast.registry import read_model
+from salescast.release import Release, Releases, encode
 from salescast.settings import Settings, read_settings
-from salescast.stages.pack import DRAFT, write_draft
+from salescast.stages.packing import DRAFT, write_draft
 
 COPIES = (7, 21, 70)  # of the demo's 144 series
 PARTITION = 84  # stores, 504 series
@@ -94,8 +96,10 @@ def hand_over(settings: Settings) -> None:
     tables = store.read_all(settings.data)
     last = schema.last_day(tables)
     names = ["store_id", "item_id", "date", *CAME]
-    features.past(tables, last)[[*names, "units"]].to_parquet(settings.root / "happened.parquet")
-    ahead = features.build(tables, [last]).rename(columns={"rain_probability": "wet"})
+    point_in_time.past(tables, last)[[*names, "units"]].to_parquet(
+        settings.root / "happened.parquet"
+    )
+    ahead = point_in_time.build(tables, [last]).rename(columns={"rain_probability": "wet"})
     ahead[names].to_parquet(settings.root / "ahead.parquet")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from fastapi import FastAPI, Response
 
-from salescast.model import from_payload, predict
+from salescast.models.forecaster import from_payload, predict
 from salescast.registry import read_model
 from salescast.settings import read_settings
 

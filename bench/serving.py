@@ -25,10 +25,13 @@ from typing import Any
 
 from starlette.routing import Route
 
-from api.metrics import Metrics
+from api.prometheus import Metrics
 from bench.flow import CLI, ROOT, spend
 from bench.retail import CONFIG, FOLDER, Figure, publish
-from salescast import features, registry, schema, store
+from salescast import registry
+from salescast.contract import schema
+from salescast.data import store
+from salescast.features import point_in_time
 from salescast.settings import CONFIG_VARIABLE, Settings, read_settings
 
 CONNECTIONS, SECONDS, ROUNDS = 8, 4.0, 5
@@ -72,7 +75,7 @@ def servers(settings: Settings) -> dict[str, Server]:
     registry.write_model(WORKSPACE / "build" / "served.skops", payload)
     tables = store.read_all(settings.data)
     contract, origin = payload["contract"], schema.last_day(tables)
-    rows = features.build(tables, [origin], contract["horizon"], contract["weather"])
+    rows = point_in_time.build(tables, [origin], contract["horizon"], contract["weather"])
     rows = rows.head(contract["horizon"])
     split = json.loads(rows.to_json(orient="split", date_format="iso", index=False))
     asked = {name: rows[name].iloc[0] for name in ("store_id", "item_id")}

@@ -14,7 +14,7 @@ import pandas as pd
 
 from bench.retail import FOLDER, Figure, publish, world
 from godatamarkets.catalogue import EMBEDDED_END
-from salescast import model
+from salescast.models import forecaster
 from salescast.settings import read_settings
 
 COPIES = 7  # of the demo's stores, each under a name of its own: 1.1 million series-days
@@ -37,7 +37,7 @@ def ours() -> dict[str, float]:
     how = read_settings(FOLDER.parent.parent / "config.toml").model
     rows, happened = (pd.read_parquet(INPUT / f"{n}.parquet") for n in ("rows", "happened"))
     before = time.perf_counter()
-    model.fit(rows, happened, "integrated", how.model_dump(), how.seed)
+    forecaster.fit(rows, happened, "integrated", how.model_dump(), how.seed)
     return {"seconds": time.perf_counter() - before, "rows": len(happened), "peak_gb": _peak()}
 
 

@@ -36,10 +36,10 @@ from salescast.errors import ConfigError, FeedUnavailableError, StoreUnavailable
 from salescast.settings import Scale, Settings, read_settings
 from salescast.stages import PARTITIONED, STAGES, Result
 from salescast.stages.adapt import adapt
-from salescast.stages.data import rehearsal
+from salescast.stages.ingestion import rehearsal
+from salescast.stages.judging import raise_refusal
 from salescast.stages.partitions import Each, one_by_one
 from salescast.stages.promotion import decision_of
-from salescast.stages.release import raise_refusal
 
 CONFIG = Path("config.toml")
 WAITS = (10.0, 60.0, 300.0)  # seconds: a restart, a failover, a provider's bad five minutes

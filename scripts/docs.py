@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from api.main import create_app
 from salescast.cli import app
-from salescast.schema import TABLES
+from salescast.contract.schema import TABLES
 from salescast.settings import read_settings
 from scripts import pictures
 
@@ -48,7 +48,7 @@ def tables() -> str:
     lines = [
         "# Tables",
         "",
-        "The contract, made from `salescast/schema.py`. Dates and moments are naive UTC.",
+        "The contract, made from `salescast/contract/schema.py`. Dates and moments are naive UTC.",
         "A row is identified by its key and the moment it became known; a correction is a new row.",
         "",
     ]

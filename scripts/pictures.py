@@ -20,9 +20,9 @@ from typing import Any
 import yaml
 
 from salescast import stages as stages_package
-from salescast.report.graph import draw
-from salescast.report.html import page, section, table
-from salescast.schema import TABLES
+from salescast.contract.schema import TABLES
+from salescast.reports.graph import draw
+from salescast.reports.html import page, section, table
 from salescast.stages import STAGES
 
 ROOT = Path(__file__).parent.parent

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from salescast import metrics, store
-from salescast.backtest import CHALLENGER, SEGMENTS, YEAR_DAYS
+from salescast.data import store, versions
+from salescast.data.files import read_frame, write_json
 from salescast.errors import ConfigError, DataQualityError, SalescastError
+from salescast.evaluation import metrics
+from salescast.evaluation.backtest import CHALLENGER, SEGMENTS, YEAR_DAYS
 from salescast.settings import Settings, read_settings
-from salescast.stages.files import read_frame, write_json
-from salescast.stages.learn import scored
+from salescast.stages.training import scored
 from scripts import github
 from scripts.verdict import MOST, Report, read_report, render
 
@@ -61,8 +62,8 @@ def compare(base: Settings, head: Settings, names: tuple[str, str]) -> dict[str,
     return {
         "currency": head.product.currency,
         "origins": len(common),
-        "base": _scores(before, names[0], store.data_version(base.data), scale),
-        "head": _scores(after, names[1], store.data_version(head.data), scale),
+        "base": _scores(before, names[0], versions.data_version(base.data), scale),
+        "head": _scores(after, names[1], versions.data_version(head.data), scale),
         "change": [float(np.mean(change)), low, high],
         "segments": _segments(before, after, scale),
     }
@@ -144,7 +145,7 @@ def examine(name: str, commit: str) -> tuple[Settings, dict[str, Any], float]:
     FOLDER.mkdir(parents=True, exist_ok=True)
     _git("clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(folder))
     _git("-C", str(folder), "checkout", "--quiet", commit)
-    store.pull(folder)
+    versions.pull(folder)
     start = time.perf_counter()
     for stage in STAGES:
         _run(folder, "-m", "salescast.stages", stage)

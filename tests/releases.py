@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from salescast.bundle import Release, Releases, encode, example_of
-from salescast.bundle.content import COLUMNS
 from salescast.errors import NoChampionError
-from salescast.fallback import blind, climatology
-from salescast.features import build, past
-from salescast.model import as_payload, fit, predict
+from salescast.features.point_in_time import build, past
+from salescast.models.fallback import blind, climatology
+from salescast.models.forecaster import as_payload, fit, predict
 from salescast.registry import write_model
+from salescast.release import Release, Releases, encode, example_of
+from salescast.release.bundle import COLUMNS
 from salescast.settings import Settings
 from tests.builders import FIRST, make_tables
 

@@ -10,7 +10,7 @@ from typing import Any
 import schemathesis
 
 from api.schemas import DAY_PATTERN
-from tests.unit.test_api_snapshot import LEVELS, ORIGIN
+from tests.unit.api.test_api_snapshot import LEVELS, ORIGIN
 
 STORES, ITEMS = ("s1", "s2"), ("u1", "u2")
 AHEAD = [f"{ORIGIN + timedelta(days=lead):%Y-%m-%d}" for lead in range(1, 15)]

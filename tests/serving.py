@@ -16,9 +16,9 @@ from api.main import create_app
 from api.protocol import PatientProtocol
 from salescast.settings import read_settings
 from tests.conftest import ROOT
-from tests.unit.test_api_planning import NOW, make_orders
-from tests.unit.test_api_routes import Always
-from tests.unit.test_api_snapshot import make_forecasts, make_snapshot
+from tests.unit.api.test_api_planning import NOW, make_orders
+from tests.unit.api.test_api_routes import Always
+from tests.unit.api.test_api_snapshot import make_forecasts, make_snapshot
 
 
 def make_app(root: Path, **serving: Any) -> FastAPI:

@@ -77,13 +77,14 @@ def _documented() -> dict[str, object]:
     return found
 
 
+DOMAIN = ("contract", "features", "models", "ordering", "evaluation", "monitoring")
+
+
 def _core() -> list[str]:
-    """Return the modules that the layers contract places below the settings."""
-    contracts = tomllib.loads(_read("pyproject.toml"))["tool"]["importlinter"]["contracts"]
-    layers = next(c["layers"] for c in contracts if c["id"] == "product")
-    below = layers[layers.index("settings") + 1 :]
-    names = [name for layer in below for name in re.findall(r"\w+", layer)]
-    return [f"salescast.{name}" for name in names if (ROOT / f"src/salescast/{name}.py").exists()]
+    """Return the modules of the domain, which know nothing of frameworks."""
+    source = ROOT / "src"
+    paths = [path for name in DOMAIN for path in (source / "salescast" / name).glob("[a-z]*.py")]
+    return [".".join(path.relative_to(source).with_suffix("").parts) for path in paths]
 
 
 def _api() -> list[str]:

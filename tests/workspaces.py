@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from salescast.cli import main
-from salescast.schema import as_of
+from salescast.contract.schema import as_of
 from tests.builders import FIRST, make_tables
 
 CONFIG = Path(__file__).parent.parent / "config.toml"

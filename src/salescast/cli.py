@@ -7,6 +7,7 @@ import socket
 import sys
 from datetime import date, datetime
 from enum import StrEnum
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -76,6 +77,8 @@ def prepare() -> None:
 
 def main() -> None:
     """Run the command; an error of ours is one line on stderr and its exit code."""
+    for plugin in entry_points(group="salescast.commands"):
+        app.command(plugin.name)(plugin.load())
     try:
         app()
     except SalescastError as error:
@@ -105,8 +108,9 @@ def _flow(name: str, engine: Engine, settings: Settings, **options: Any) -> dict
     return done
 
 
-def _print(result: dict[str, Any], *, as_json: bool, text: str = "") -> None:
-    from salescast.stages.files import plain
+def print_result(result: dict[str, Any], *, as_json: bool, text: str = "") -> None:
+    """Print a result for people, or as JSON alone."""
+    from salescast.data.files import plain
 
     typer.echo(json.dumps(plain(result)) if as_json else text or result["says"])
 
@@ -125,13 +129,13 @@ def run(
 ) -> None:
     """Run the whole life cycle, and end with a forecast served over HTTP."""
     from salescast.stages import summary
-    from salescast.stages.data import open_workspace, rehearsal
+    from salescast.stages.ingestion import open_workspace, rehearsal
 
     settings = open_workspace(read_settings(), workspace)
     start, end = rehearsal(settings)
     _flow("lifecycle", engine, settings, start=start, end=end)
     result = summary.collect(settings)
-    _print(result, as_json=as_json, text=summary.describe(result, settings))
+    print_result(result, as_json=as_json, text=summary.describe(result, settings))
 
 
 @app.command()
@@ -142,13 +146,13 @@ def ingest(
     as_json: JsonOption = False,
 ) -> None:
     """Fetch what became known up to a day (default: today), check it and version it."""
-    from salescast.stages.data import commit_data
+    from salescast.stages.ingestion import commit_data
 
     settings = read_settings()
     result = _flow("ingest", engine, settings, until=_day(until))
     if commit:
         commit_data(settings, result["says"])
-    _print(result, as_json=as_json)
+    print_result(result, as_json=as_json)
 
 
 @app.command()
@@ -159,8 +163,8 @@ def train(
 ) -> None:
     """Train, backtest and judge a challenger; exit code 3 where the gate refuses it."""
     from salescast.stages.adapt import adapt
-    from salescast.stages.learn import tune
-    from salescast.stages.release import raise_refusal
+    from salescast.stages.judging import raise_refusal
+    from salescast.stages.training import tune
 
     settings = read_settings()
     if search:
@@ -169,7 +173,7 @@ def train(
         os.environ.update(found["variables"])
         settings = read_settings()
     result = _flow("train", engine, adapt(settings))
-    _print(result, as_json=as_json)
+    print_result(result, as_json=as_json)
     raise_refusal(result)
 
 
@@ -183,7 +187,7 @@ def promote(
     """Make the judged challenger the champion; a failed probe rolls back."""
     from salescast.stages.promotion import promote as change
 
-    _print(change(read_settings(), version, approve, probe), as_json=as_json)
+    print_result(change(read_settings(), version, approve, probe), as_json=as_json)
 
 
 @app.command()
@@ -195,7 +199,7 @@ def rollback(
     """Give an earlier champion its place back."""
     from salescast.stages.promotion import rollback as restore
 
-    _print(restore(read_settings(), to, probe), as_json=as_json)
+    print_result(restore(read_settings(), to, probe), as_json=as_json)
 
 
 @app.command()
@@ -206,67 +210,32 @@ def canary(
     as_json: JsonOption = False,
 ) -> None:
     """Try a version beside the champion, end the trial, or judge it by what came true."""
-    from salescast.stages import trial
+    from salescast.stages.canary import canary as judge
+    from salescast.stages.canary import start
+    from salescast.stages.canary import stop as end
 
     settings = read_settings()
     if stop:
-        result = trial.stop(settings)
+        result = end(settings)
     elif version is not None:
-        result = trial.start(settings, version, share)
+        result = start(settings, version, share)
     else:
-        result = trial.canary(settings)
-    _print(result, as_json=as_json)
+        result = judge(settings)
+    print_result(result, as_json=as_json)
 
 
 @app.command()
 def forecast(engine: EngineOption = Engine.inline, as_json: JsonOption = False) -> None:
     """Forecast every series with the champion and propose orders, into the ledger."""
-    _print(_flow("forecast", engine, read_settings()), as_json=as_json)
+    print_result(_flow("forecast", engine, read_settings()), as_json=as_json)
 
 
 @app.command()
 def monitor(engine: EngineOption = Engine.inline, as_json: JsonOption = False) -> None:
     """Score what was served, look for drift, write the report."""
-    _print(_flow("monitor", engine, read_settings()), as_json=as_json)
+    print_result(_flow("monitor", engine, read_settings()), as_json=as_json)
 
 
-# simulated: from here
-@app.command()
-def replay(
-    days: Annotated[int, typer.Option(min=1, help="How many days.")] = 365,
-    scenario: Annotated[
-        list[str],
-        typer.Option(help="What goes wrong: calm, year, a fault or fault@date:key=value."),
-    ] = ["calm"],  # noqa: B006 - Typer reads it, nobody changes it
-    start: Annotated[
-        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="DATE")
-    ] = None,
-    size: Annotated[str, typer.Option(help="small: 18 series; demo: 144.")] = "small",
-    name: Annotated[str, typer.Option(help="The folder below build/replay.")] = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Replay days of operation with the simulated retailer, in a workspace of its own."""
-    from flows.engine import inline
-    from flows.replay import replay as run_days
-    from salescast import store
-    from salescast.stages.accounts import account
-    from salescast.stages.replay import make_plan, open_world
-
-    settings = read_settings()
-    plan = make_plan(settings, (name, size), _day(start), days, scenario)
-    world = open_world(settings, plan)
-    log.setLevel(logging.WARNING)  # a line a stage is too much for hundreds of days
-    with (
-        store.rehearsing(),
-        typer.progressbar(length=days + 1, label=plan.name, file=sys.stderr) as bar,
-    ):
-        bar.update(len(world.journal))
-        run_days(inline, world, lambda _: bar.update(1))
-        result = account(world)
-    _print(result, as_json=as_json)
-
-
-# simulated: to here
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Default: serving.host.")] = None,
@@ -325,7 +294,7 @@ def doctor(
     findings = list(practice.examine(settings))
     bad = [one.name for one in findings if not one.well]
     told = {"findings": [asdict(one) for one in findings], "bad": bad}
-    _print(told, as_json=as_json, text=practice.describe(findings))
+    print_result(told, as_json=as_json, text=practice.describe(findings))
     if bad:
         raise typer.Exit(1)
 
@@ -340,7 +309,7 @@ def receipt(
     from salescast.stages import receipts
 
     read = receipts.replay if replay else receipts.read_receipt
-    _print(read(read_settings(), receipt_id), as_json=as_json)
+    print_result(read(read_settings(), receipt_id), as_json=as_json)
 
 
 @keys.command("create")
@@ -351,17 +320,17 @@ def create_key(
     as_json: JsonOption = False,
 ) -> None:
     """Make a key and print it, once: only its digest is kept."""
-    from salescast.keys import create_key as create
+    from api.keys import create_key as create
 
     secret, made = create(read_settings().api_keys, name, scope, days)
     result = {"key": secret, "key_id": made.key_id, "expires_at": made.expires_at, "says": secret}
-    _print(result, as_json=as_json)
+    print_result(result, as_json=as_json)
 
 
 @keys.command("list")
 def list_keys(as_json: JsonOption = False) -> None:
     """List the keys there are; none can be read back."""
-    from salescast.keys import read_keys, utc_now
+    from api.keys import read_keys, utc_now
 
     now = utc_now()
     rows = [
@@ -374,17 +343,19 @@ def list_keys(as_json: JsonOption = False) -> None:
         + ("" if row["live"] else "  ended")
         for row in rows
     ]
-    _print({"keys": rows, "says": "\n".join(lines) or "no keys"}, as_json=as_json)
+    print_result({"keys": rows, "says": "\n".join(lines) or "no keys"}, as_json=as_json)
 
 
 @keys.command("revoke")
 def revoke_key(key_id: str, as_json: JsonOption = False) -> None:
     """End a key; within a second it opens nothing any more."""
-    from salescast.keys import revoke_key as revoke
+    from api.keys import revoke_key as revoke
 
     ended = revoke(read_settings().api_keys, key_id)
     says = f"{ended.key_id} ({ended.name}) is revoked"
-    _print({"key_id": ended.key_id, "revoked_at": ended.revoked_at, "says": says}, as_json=as_json)
+    print_result(
+        {"key_id": ended.key_id, "revoked_at": ended.revoked_at, "says": says}, as_json=as_json
+    )
 
 
 @app.command()
@@ -396,4 +367,4 @@ def stage(name: str, as_json: JsonOption = False) -> None:
 def _stage(name: str, *, as_json: bool) -> None:
     from salescast.stages import run_stage
 
-    _print(run_stage(name, read_settings()), as_json=as_json)
+    print_result(run_stage(name, read_settings()), as_json=as_json)

@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from salescast import store
-from salescast.ledger import Ledger
+from salescast.data import versions
+from salescast.ledger.ledger import Ledger
 from salescast.registry import read_model
 from salescast.settings import Settings, read_settings
-from salescast.stages.release import open_registry
+from salescast.stages.judging import open_registry
 from tests.clones import ROOT, clone_head, code_of, git_status, shrink
 from tests.workspaces import run_here
 
@@ -66,7 +66,7 @@ def _salescast(clone: Path, *words: str, **variables: str) -> "subprocess.Comple
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Clone HEAD, pull its data and keep 18 series; git knows data by their pin alone."""
     target = clone_head(tmp_path_factory.mktemp("lifecycle") / "clone")
-    store.pull(target)
+    versions.pull(target)
     shrink(target / "data")
     return target
 

@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from api import records
-from salescast import store
-from salescast.ledger import Ledger
+from salescast.data import store, versions
+from salescast.ledger.ledger import Ledger
 from salescast.settings import Settings
 from tests.builders import make_items, make_sales, make_tables
 from tests.integration.test_api import make_workspace, serve
@@ -57,11 +57,11 @@ def make_tables_sold_out() -> dict[str, pd.DataFrame]:
 def record_orders(settings: Settings) -> None:
     """Write the orders of all series, as the stage `order` does."""
     rows = pd.DataFrame([{**ORDER, "store_id": s, "item_id": i} for s, i in KEYS])
-    versions = {"model_version": "1", "data_version": store.data_version(settings.data)}
+    ids = {"model_version": "1", "data_version": versions.data_version(settings.data)}
     moments = {"origin": ORIGIN, "counted": ORIGIN, "made_at": ORIGIN}
     receipts = [f"{n:020x}" for n in range(len(KEYS))]
     with Ledger(settings.ledger_url) as ledger:
-        ledger.record_orders(rows.assign(receipt_id=receipts, **versions, **moments))
+        ledger.record_orders(rows.assign(receipt_id=receipts, **ids, **moments))
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from salescast.report import write_monitoring, write_scorecard
-from tests.unit.test_report import make_alarm, make_card, make_scored, make_summary
+from salescast.reports import write_monitoring, write_scorecard
+from tests.unit.reports.test_reports import make_alarm, make_card, make_scored, make_summary
 
 INK = "getComputedStyle(document.querySelector('figure svg text')).fill"
 GROUND = "getComputedStyle(document.body).backgroundColor"

@@ -16,9 +16,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from salescast import store
+from salescast.data import store
 from salescast.errors import NoChampionError
-from salescast.ledger import Ledger
+from salescast.ledger.ledger import Ledger
 from salescast.settings import Settings, read_settings
 from salescast.stages import STAGES
 from tests.workspaces import approve

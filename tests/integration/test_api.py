@@ -14,15 +14,15 @@ import pandas as pd
 import pytest
 
 from api.serving import Serving
-from salescast import store
-from salescast.bundle import Releases
-from salescast.ledger import Ledger
+from salescast.data import store
+from salescast.ledger.ledger import Ledger
+from salescast.release import Releases
 from salescast.settings import CONFIG_VARIABLE, read_settings
-from salescast.stages.operate import forecast
+from salescast.stages.forecasting import forecast
 from tests.builders import make_sales, make_tables
 from tests.conftest import ROOT
 from tests.releases import ORIGIN, release
-from tests.unit.test_api_routes import ASK, JSON, check_problem
+from tests.unit.api.test_api_routes import ASK, JSON, check_problem
 
 
 def make_workspace(folder: Path):

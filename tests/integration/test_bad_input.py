@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from salescast import store
+from salescast.contract.schema import as_of
+from salescast.data import store
+from salescast.data.files import replace
 from salescast.errors import StoreUnavailableError
-from salescast.schema import as_of
-from salescast.stages.files import replace
 from tests.builders import FIRST, make_tables
 from tests.workspaces import contents, make_workspace, run_apart, run_here
 

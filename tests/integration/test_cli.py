@@ -11,13 +11,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from salescast import store
 from salescast.cli import app
-from salescast.ledger import Ledger
-from salescast.schema import as_of
+from salescast.contract.schema import as_of
+from salescast.data import store, versions
+from salescast.ledger.ledger import Ledger
 from salescast.settings import read_settings
 from salescast.stages import dossier
-from salescast.stages.release import open_registry
+from salescast.stages.judging import open_registry
 from tests.builders import make_tables
 from tests.workspaces import (
     DAYS,
@@ -149,7 +149,7 @@ def test_ingest_stores_the_days_up_to_the_one_named(tmp_path, monkeypatch, capfd
     assert said.code == 0
     assert sales["date"].max() == until
     assert result["rows"]["sales"] == len(sales)
-    assert result["data_version"] == store.data_version(root / "data")
+    assert result["data_version"] == versions.data_version(root / "data")
 
 
 def test_ingest_twice_finds_nothing_new(tmp_path, monkeypatch, capfd):
@@ -192,7 +192,7 @@ def test_ingest_commit_commits_the_pin_and_nothing_else(tmp_path, monkeypatch, c
     assert said.code == 0, said.err
     assert git(root, "show", "--name-only", "--format=%s").split("\n\n")[1].split() == ["data.dvc"]
     assert "A  notes.txt" in git(root, "status", "--porcelain")
-    assert store.pinned_version(root) == store.data_version(root / "data")
+    assert versions.pinned_version(root) == versions.data_version(root / "data")
     assert git(root, "show", "--format=%s").startswith("Ingest: ")
 
 
@@ -212,7 +212,7 @@ def test_stage_runs_one_stage_and_prints_its_sentence(trained, monkeypatch, capf
     said = run_here(trained, monkeypatch, capfd, "stage", "version")
 
     assert said.code == 0
-    assert said.out == f"data version {store.data_version(trained / 'data')}\n"
+    assert said.out == f"data version {versions.data_version(trained / 'data')}\n"
 
 
 def test_an_unknown_stage_is_an_error_naming_all(trained, monkeypatch, capfd):
@@ -279,7 +279,7 @@ def test_forecast_again_says_the_same_and_records_nothing_new(released, monkeypa
         recorded = len(ledger.forecasts())
     assert said.code == 0
     assert (result["series"], recorded) == (4, 4 * 14)
-    assert result["data_version"] == store.data_version(released / "data")
+    assert result["data_version"] == versions.data_version(released / "data")
 
 
 def test_forecast_proposes_an_order_for_every_series(released, monkeypatch, capfd):

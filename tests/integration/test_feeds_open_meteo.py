@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from salescast.contract.schema import TABLES, close_of, known_by
+from salescast.data import open_meteo
+from salescast.data.feeds import open_feed
 from salescast.errors import DataQualityError, FeedUnavailableError
-from salescast.feeds import open_feed, open_meteo
-from salescast.schema import TABLES, close_of, known_by
 from salescast.settings import Feed, FilesFeed, OpenMeteoFeed
 from tests.builders import make_items, make_sales, make_stores
 

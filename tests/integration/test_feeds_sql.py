@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from salescast.data import sql_feed
 from salescast.errors import ConfigError, DataQualityError, FeedUnavailableError
-from salescast.feeds import sql
 from tests.builders import make_sales, make_tables
 
 ALL = pd.Timestamp("2100-01-01")
@@ -39,7 +39,7 @@ def run(url: str, statement: str) -> None:
 
 def test_tables_of_the_contracts_names_need_no_queries(url):
     """Every table comes back as it was put in."""
-    delivered = sql.feed(url, {})(None, ALL)
+    delivered = sql_feed.feed(url, {})(None, ALL)
 
     assert set(delivered) == set(make_tables(1))
     for table, rows in make_tables(5).items():
@@ -51,7 +51,7 @@ def test_only_what_became_known_in_the_window_is_delivered(url):
     sales = make_sales(5, stores=1, items=1)
     since, until = sales["recorded_at"][1], sales["recorded_at"][3]
 
-    delivered = sql.feed(url, {}, ["sales"])(since, until)
+    delivered = sql_feed.feed(url, {}, ["sales"])(since, until)
 
     assert sorted(set(delivered["sales"]["date"])) == sales["date"][1:3].tolist()
 
@@ -63,7 +63,7 @@ def test_a_query_maps_other_names_to_the_contract(url):
         " FROM sales WHERE item_id = 'u1';"
     )
 
-    delivered = sql.feed(url, {"sales": query}, ["sales"])(None, ALL)["sales"]
+    delivered = sql_feed.feed(url, {"sales": query}, ["sales"])(None, ALL)["sales"]
 
     assert set(delivered["item_id"]) == {"u1"}
     assert delivered["recorded_at"][0] == delivered["date"][0] + pd.Timedelta("23:59:59")
@@ -73,16 +73,16 @@ def test_another_table_may_be_named(url):
     """A view or a table under its own name."""
     run(url, "CREATE VIEW tills AS SELECT * FROM sales WHERE store_id = 's2'")
 
-    delivered = sql.feed(url, {"sales": "tills"}, ["sales"])(None, ALL)["sales"]
+    delivered = sql_feed.feed(url, {"sales": "tills"}, ["sales"])(None, ALL)["sales"]
 
     assert set(delivered["store_id"]) == {"s2"}
 
 
 def test_long_tables_are_read_in_pieces(url, monkeypatch):
     """Pieces smaller than the table add up to it."""
-    monkeypatch.setattr(sql, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(sql_feed, "CHUNK_ROWS", 7)
 
-    delivered = sql.feed(url, {}, ["sales"])(None, ALL)["sales"]
+    delivered = sql_feed.feed(url, {}, ["sales"])(None, ALL)["sales"]
 
     pd.testing.assert_frame_equal(delivered, make_sales(5))
 
@@ -91,14 +91,14 @@ def test_an_empty_table_delivers_no_rows(url):
     """A table without rows is no error."""
     run(url, "DELETE FROM plan")
 
-    assert len(sql.feed(url, {}, ["plan"])(None, ALL)["plan"]) == 0
+    assert len(sql_feed.feed(url, {}, ["plan"])(None, ALL)["plan"]) == 0
 
 
 def test_an_absent_optional_table_is_not_in_the_delivery(url):
     """No stock table: the delivery does without."""
     run(url, "DROP TABLE stock")
 
-    assert "stock" not in sql.feed(url, {})(None, ALL)
+    assert "stock" not in sql_feed.feed(url, {})(None, ALL)
 
 
 def test_an_absent_required_table_is_an_error_naming_it(url):
@@ -106,7 +106,7 @@ def test_an_absent_required_table_is_an_error_naming_it(url):
     run(url, "DROP TABLE sales")
 
     with pytest.raises(DataQualityError, match=r"no table sales.*feed\.sql\.queries\.sales"):
-        sql.feed(url, {})(None, ALL)
+        sql_feed.feed(url, {})(None, ALL)
 
 
 def test_a_wrong_value_is_an_error_naming_column_and_row(url):
@@ -114,14 +114,14 @@ def test_a_wrong_value_is_an_error_naming_column_and_row(url):
     query = "SELECT store_id, item_id, date, units, 'dear' AS price, promo, sold_out FROM sales"
 
     with pytest.raises(DataQualityError, match=r"queries\.sales.*column price, row 1: 'dear'"):
-        sql.feed(url, {"sales": query}, ["sales"])(None, ALL)
+        sql_feed.feed(url, {"sales": query}, ["sales"])(None, ALL)
 
 
 @pytest.mark.parametrize("query", ["SELECT nothing FROM nowhere", "SELEC * FROM sales"])
 def test_a_query_the_database_refuses_is_an_error_of_configuration(url, query):
     """A typo is not worth a retry."""
     with pytest.raises(ConfigError, match=r"feed\.sql\.queries\.sales.*refuses the query"):
-        sql.feed(url, {"sales": query}, ["sales"])(None, ALL)
+        sql_feed.feed(url, {"sales": query}, ["sales"])(None, ALL)
 
 
 def test_moments_as_text_with_a_t_are_compared_as_moments(tmp_path):
@@ -131,7 +131,7 @@ def test_moments_as_text_with_a_t_are_compared_as_moments(tmp_path):
     moments = sales["recorded_at"]
     fill(url, {"sales": sales.assign(recorded_at=moments.dt.strftime("%Y-%m-%dT%H:%M:%S"))})
 
-    delivered = sql.feed(url, {}, ["sales"])(moments[1], moments[3])["sales"]
+    delivered = sql_feed.feed(url, {}, ["sales"])(moments[1], moments[3])["sales"]
 
     assert delivered["recorded_at"].tolist() == moments[1:3].tolist()
 
@@ -144,7 +144,7 @@ def test_moments_with_a_time_zone_become_utc(url):
     if url.startswith("postgresql"):
         named = named.replace("seen AS", "seen::timestamptz AS")
 
-    delivered = sql.feed(url, {"sales": named}, ["sales"])(None, ALL)["sales"]
+    delivered = sql_feed.feed(url, {"sales": named}, ["sales"])(None, ALL)["sales"]
 
     assert set(delivered["recorded_at"]) == {pd.Timestamp("2023-01-08 23:30")}
 
@@ -152,7 +152,7 @@ def test_moments_with_a_time_zone_become_utc(url):
 def test_a_missing_sqlite_file_is_unavailable_and_not_created(tmp_path):
     """SQLite would create an empty database; we say that there is none."""
     with pytest.raises(FeedUnavailableError, match="no such file"):
-        sql.feed(f"sqlite:///{tmp_path / 'typo.db'}", {})(None, ALL)
+        sql_feed.feed(f"sqlite:///{tmp_path / 'typo.db'}", {})(None, ALL)
 
     assert not (tmp_path / "typo.db").exists()
 
@@ -162,7 +162,7 @@ def test_a_server_that_does_not_answer_is_worth_a_retry_and_keeps_the_password(u
     url = f"postgresql+psycopg://planner:hush@127.0.0.1:{unused_port}/retail"
 
     with pytest.raises(FeedUnavailableError, match=r"127\.0\.0\.1/retail") as caught:
-        sql.feed(url, {})(None, ALL)
+        sql_feed.feed(url, {})(None, ALL)
 
     assert "hush" not in str(caught.value)
 
@@ -171,7 +171,7 @@ def test_a_server_that_does_not_answer_is_worth_a_retry_and_keeps_the_password(u
 def test_a_malformed_url_is_an_error_of_configuration_and_keeps_the_password(url):
     """The message names the key and repeats nothing of the URL."""
     with pytest.raises(ConfigError, match=r"feed\.sql\.url") as caught:
-        sql.feed(url, {})(None, ALL)
+        sql_feed.feed(url, {})(None, ALL)
 
     assert "hush@" not in str(caught.value)
 
@@ -179,7 +179,7 @@ def test_a_malformed_url_is_an_error_of_configuration_and_keeps_the_password(url
 def test_a_query_for_an_unknown_table_is_an_error_of_configuration(tmp_path):
     """A misspelt key does not go unnoticed."""
     with pytest.raises(ConfigError, match=r"feed\.sql\.queries\.slaes: no such contract table"):
-        sql.feed("sqlite:///x.db", {"slaes": "sales"})
+        sql_feed.feed("sqlite:///x.db", {"slaes": "sales"})
 
 
 @pytest.fixture

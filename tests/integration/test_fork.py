@@ -20,8 +20,12 @@ from scripts import fork
 from tests.builders import make_tables
 
 EDITABLE = {  # what a fork is expected to change; see docs/how-to/fork.md
-    *("config.toml", "src/salescast/schema.py", "src/salescast/features.py"),
-    *("src/salescast/model.py", "src/salescast/orders.py", "src/salescast/gate/__init__.py"),
+    *("config.toml", "src/salescast/contract/schema.py", "src/salescast/features/point_in_time.py"),
+    *(
+        "src/salescast/models/forecaster.py",
+        "src/salescast/ordering/orders.py",
+        "src/salescast/evaluation/gate.py",
+    ),
 }
 MOST_FILES, MOST_LINES = 6, 60
 CHANGES = {
@@ -31,7 +35,7 @@ CHANGES = {
         "cutoffs = 26": "cutoffs = 6",
         "min_origins = 8": "min_origins = 4",
     },
-    "src/salescast/features.py": {
+    "src/salescast/features/point_in_time.py": {
         '    "temp_anomaly",\n': '    "temp_anomaly",\n    "heat",\n',
         '        "storm": outlook': (
             '        "heat": np.maximum(outlook.temp_anomaly + normal.temp_c - 15.0, 0.0)[place],\n'
@@ -144,7 +148,7 @@ def test_the_second_products_driver_reaches_its_features(second: Path) -> None:
     """The fork's own code reads the CSV and builds the point-in-time table with heat in it."""
     script = (
         "import pandas as pd; from pathlib import Path; from salescast import features\n"
-        "from salescast.feeds import open_feed; from salescast.settings import read_settings\n"
+        "from salescast.data.feeds import open_feed; from salescast.settings import read_settings\n"
         "s = read_settings(); t = open_feed(s.feed, s.root)(None, pd.Timestamp('2100-01-01'))\n"
         "r = features.build(t, [pd.Timestamp('2024-02-10'), pd.Timestamp('2024-07-01')])\n"
         "print(*r.groupby('origin')['heat'].mean())"
@@ -172,7 +176,7 @@ def test_what_is_new_upstream_is_merged_with_what_the_fork_changed(
 
     assert done.returncode == 0, done.stderr
     assert "# Icecream says hello" in (second / "src/salescast/errors.py").read_text()
-    assert '"heat"' in (second / "src/salescast/features.py").read_text()
+    assert '"heat"' in (second / "src/salescast/features/point_in_time.py").read_text()
     assert _git(second, "status", "--porcelain") == ""
 
 

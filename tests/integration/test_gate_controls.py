@@ -12,17 +12,32 @@ import pytest
 
 from godatamarkets import Retailer
 from godatamarkets.catalogue import EMBEDDED_END, START
-from salescast import features, schema
-from salescast.backtest import CHALLENGER, Recipe, fits, outcomes, predictions_of, served_by
-from salescast.demand import estimate
-from salescast.gate import Evidence, Measured, Policy, decide
-from salescast.gate.controls import differing, foresighted, future_poison, poisoned, shuffled, twins
-from salescast.model import Model, fit, predict
-from salescast.orders import unit_costs
-from salescast.schema import Tables, last_day
+from salescast.contract import schema
+from salescast.contract.schema import Tables, last_day
+from salescast.evaluation.backtest import (
+    CHALLENGER,
+    Recipe,
+    fits,
+    outcomes,
+    predictions_of,
+    served_by,
+)
+from salescast.evaluation.controls import (
+    differing,
+    foresighted,
+    future_poison,
+    poisoned,
+    shuffled,
+    twins,
+)
+from salescast.evaluation.gate import Evidence, Measured, Policy, decide
+from salescast.features import point_in_time
+from salescast.models.forecaster import Model, fit, predict
+from salescast.models.response import estimate
+from salescast.ordering.orders import unit_costs
 from salescast.settings import read_settings
-from salescast.stages.examine import policy
-from salescast.stages.learn import recipe
+from salescast.stages.examination import policy
+from salescast.stages.training import recipe
 from tests.workspaces import CONFIG
 
 CUTOFFS, HISTORY = 13, 400
@@ -77,8 +92,8 @@ def shop() -> Shop:
     last, how = last_day(tables), recipe(settings, tables)
     tested = [last - pd.Timedelta(days=14 + 7 * i) for i in reversed(range(CUTOFFS))]
     trained = [last - pd.Timedelta(days=15 * i) for i in range(HISTORY // 15)]
-    rows = features.build(tables, sorted({*trained, *tested}))
-    happened, came = (features.past(tables, day) for day in (tested[0], last))
+    rows = point_in_time.build(tables, sorted({*trained, *tested}))
+    happened, came = (point_in_time.past(tables, day) for day in (tested[0], last))
     fitted = fits(rows, lambda _: happened, tested, CUTOFFS, how)
     found = [predictions_of(fitted, how), twins(rows, happened, came, tested, how)]
     model = fitted[0].model
@@ -109,7 +124,7 @@ def ask(shop: Shop, build):
         built = build(tables, origin)
         how = shop.recipe
         return [
-            features.past(tables, origin),
+            point_in_time.past(tables, origin),
             predict(shop.model, built, how.quantiles, how.critical),
         ]
 
@@ -137,7 +152,7 @@ def test_a_leaked_feature_is_refused_by_the_poisoned_future(shop):
     """What will be sold has slipped into the column of promotions."""
 
     def leaky(tables, origin):
-        rows, sales = features.build(tables, [origin]), tables["sales"]
+        rows, sales = point_in_time.build(tables, [origin]), tables["sales"]
         ahead = sales[(sales["date"] > origin) & (sales["date"] <= origin + pd.Timedelta(days=14))]
         names = ["store_id", "item_id"]
         sold = ahead.groupby(names)["units"].mean()
@@ -153,7 +168,7 @@ def test_honest_features_do_not_feel_a_poisoned_future(shop):
     """The control itself raises no false alarm, bit for bit."""
 
     def honest(tables, origin):
-        return features.build(tables, [origin])
+        return point_in_time.build(tables, [origin])
 
     assert future_poison(ask(shop, honest), shop.tables, shop.tested[::12]) == 0.0
 

@@ -21,9 +21,9 @@ from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.on_prefect import want_training
-from salescast import store
+from salescast.data import store
 from salescast.doctor import stores
-from salescast.ledger import Ledger
+from salescast.ledger.ledger import Ledger
 from salescast.settings import Settings, read_settings
 from salescast.stages import STAGES
 from scripts import up

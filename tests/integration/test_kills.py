@@ -15,11 +15,11 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 
-from salescast import store
-from salescast.ledger import Ledger
-from salescast.schema import as_of
+from salescast.contract.schema import as_of
+from salescast.data import store, versions
+from salescast.ledger.ledger import Ledger
 from salescast.settings import read_settings
-from salescast.stages.release import open_registry
+from salescast.stages.judging import open_registry
 from tests.builders import make_tables
 from tests.workspaces import DAYS, LAST, approve, contents, make_workspace
 
@@ -130,12 +130,12 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     told = Story(root, {}, {}, {})
     with nursery(root) as process:
         for stage in STAGES:
-            before = store.data_version(root / "data")
+            before = versions.data_version(root / "data")
             told.killed[stage] = kill(process, stage)
             told.recovered[stage] = attempt(process, stage, 0)
             if stage == "gate":
                 approve(root)
-            told.data[stage] = {before, store.data_version(root / "data")}
+            told.data[stage] = {before, versions.data_version(root / "data")}
     return told
 
 
@@ -151,7 +151,7 @@ def test_the_data_are_those_of_a_run_that_was_never_killed(story, tmp_path):
     whole = make_workspace(tmp_path / "whole", {})
     store.append(whole / "data", make_tables(DAYS))
 
-    assert store.data_version(story.root / "data") == store.data_version(whole / "data")
+    assert versions.data_version(story.root / "data") == versions.data_version(whole / "data")
     assert {stage: len(seen) for stage, seen in story.data.items() if len(seen) > 1} == {
         "ingest": 2
     }

@@ -2,8 +2,8 @@
 
 import pytest
 
-from salescast.ledger import Ledger
-from tests.unit.test_ledger import (  # noqa: F401 - collected again, here with PostgreSQL's `url`
+from salescast.ledger.ledger import Ledger
+from tests.unit.ledger.test_ledger import (  # noqa: F401 - collected again, here with PostgreSQL's `url`
     ledger,
     test_a_decision_comes_back_with_its_checks,
     test_a_forecast_without_an_issue_has_none_afterwards,
@@ -23,7 +23,7 @@ from tests.unit.test_ledger import (  # noqa: F401 - collected again, here with 
     test_recording_a_forecast_again_does_nothing,
     test_recording_an_outcome_again_does_nothing,
 )
-from tests.unit.test_ledger_truth import (  # noqa: F401 - likewise
+from tests.unit.ledger.test_ledger_truth import (  # noqa: F401 - likewise
     test_a_clock_that_steps_back_does_not_undo_a_correction,
     test_ten_thousand_messy_outcomes_score_bit_for_bit_like_orderly_ones,
 )

@@ -6,9 +6,9 @@ from threading import Thread
 
 import pytest
 
-from salescast.alarms import alarm
 from salescast.errors import ConfigError
-from salescast.notify import notify
+from salescast.monitoring.alarms import alarm
+from salescast.stages.notification import notify
 
 ALARMS = [alarm("demand_shift", "in london", {}), alarm("new_series", "london-04", {})]
 

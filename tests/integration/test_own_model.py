@@ -16,16 +16,16 @@ import pytest
 from api.main import create_app
 from flows.engine import inline
 from flows.train import train
-from salescast import store
-from salescast.bundle import Releases
+from salescast.data import store
 from salescast.errors import DataQualityError
+from salescast.release import Releases
 from salescast.settings import Settings, read_settings
-from salescast.stages.learn import tune
-from salescast.stages.operate import forecast
+from salescast.stages.forecasting import forecast
+from salescast.stages.judging import open_registry
 from salescast.stages.promotion import promote
-from salescast.stages.release import open_registry
+from salescast.stages.training import tune
 from tests.builders import make_tables
-from tests.unit.test_api_routes import ask
+from tests.unit.api.test_api_routes import ask
 from tests.workspaces import approve, make_workspace
 
 GLM = """

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from flows.engine import inline, workers
-from salescast import store
-from salescast.bundle import Release, Releases
+from salescast.data import store
+from salescast.release import Release, Releases
 from salescast.settings import Scale, Settings, read_settings
 from salescast.stages.partitions import split
 from tests.builders import FIRST, make_tables

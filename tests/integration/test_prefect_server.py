@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from salescast import store
+from salescast.data import store
 from salescast.errors import FeedUnavailableError, GateRefused, StoreUnavailableError
 from salescast.settings import read_settings
 from salescast.stages import STAGES

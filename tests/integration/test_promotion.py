@@ -11,7 +11,7 @@ from threading import Thread
 import pandas as pd
 import pytest
 
-from salescast.bundle import Release, Releases, encode, example_of
+from salescast.data.files import write_json
 from salescast.errors import (
     DataQualityError,
     GateRefused,
@@ -20,13 +20,13 @@ from salescast.errors import (
     PromotionConflict,
     StoreUnavailableError,
 )
-from salescast.ledger import Ledger
+from salescast.ledger.ledger import Ledger
 from salescast.registry import Candidate
+from salescast.release import Release, Releases, encode, example_of
 from salescast.settings import read_settings
 from salescast.stages import promotion
-from salescast.stages.files import write_json
+from salescast.stages.judging import open_registry
 from salescast.stages.promotion import promote, rollback, settle
-from salescast.stages.release import open_registry
 from tests.conftest import ROOT
 from tests.releases import make_files
 from tests.workspaces import make_workspace
@@ -362,7 +362,7 @@ def test_examples_survive_their_way_through_json():
             "closed": [True, False],
         }
     )
-    from salescast.bundle.content import _frame
+    from salescast.release.bundle import _frame
 
     back = _frame(json.loads(encode(example_of(frame, frame)))["rows"])
     pd.testing.assert_frame_equal(back[list(frame)], frame, check_exact=True)

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from godatamarkets import Retailer
+from salescast.contract.schema import TABLES, Tables, close_of, empty
 from salescast.quality import (
     RULES,
     Verdict,
@@ -15,9 +16,8 @@ from salescast.quality import (
     write_data_docs,
     write_quarantine,
 )
-from salescast.quality.checks import measure, outside
+from salescast.quality.checkpoint import measure, outside
 from salescast.quality.scope import Scope
-from salescast.schema import TABLES, Tables, close_of, empty
 
 START, END = pd.Timestamp("2022-01-03"), pd.Timestamp("2023-05-31")
 FAULT = pd.Timestamp("2023-03-06")

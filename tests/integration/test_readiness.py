@@ -11,14 +11,14 @@ import httpx
 import pytest
 
 from api.main import create_app
-from salescast import store
-from salescast.bundle import Release, Releases
+from salescast.data import store
+from salescast.release import Release, Releases
 from salescast.settings import read_settings
 from tests.builders import make_tables
 from tests.integration.test_api import make_workspace, serve
 from tests.releases import make_files, release
-from tests.unit.test_api_routes import ASK, ask
-from tests.unit.test_bundle import MODELS
+from tests.unit.api.test_api_routes import ASK, ask
+from tests.unit.release.test_bundle import MODELS
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import sqlite3
 import pandas as pd
 import pytest
 
-from salescast import store
+from salescast.data import store, versions
 from salescast.errors import ReceiptNotRebuilt, UnknownReceiptError
-from salescast.ledger import Ledger
+from salescast.ledger.ledger import Ledger
 from salescast.settings import read_settings
-from salescast.stages.operate import forecast
+from salescast.stages.forecasting import forecast
 from salescast.stages.receipts import replay
 from tests.builders import make_sales, make_tables
 from tests.integration.test_api import make_workspace
@@ -24,10 +24,10 @@ def served(tmp_path_factory):
     """Return a workspace, with DVC, whose champion has forecast; and one receipt."""
     source = make_workspace(tmp_path_factory.mktemp("receipts") / "source")
     store.append(source.data, make_tables())
-    store.init_workspace(source.root.with_name("shop"), source.root)
+    versions.init_workspace(source.root.with_name("shop"), source.root)
     settings = read_settings(source.root.with_name("shop") / "config.toml")
     made = release(settings, "boosting")
-    store.commit_version(settings.root)
+    versions.commit_version(settings.root)
     forecast(settings)
     with Ledger(settings.ledger_url) as ledger:
         about = {"kind": "promote", "replaced_version": None, "reason": "first"}
@@ -64,10 +64,10 @@ def test_on_the_same_data_the_same_release_says_the_same(shop):
 def test_an_older_data_version_is_fetched_through_dvc(shop):
     """A later day does not hinder, and data/ stays as it is."""
     learn_another_day(shop[0])
-    now = store.data_version(shop[0].data)
+    now = versions.data_version(shop[0].data)
 
     assert "fetched through DVC" in replay(*shop)["data"]
-    assert store.data_version(shop[0].data) == now
+    assert versions.data_version(shop[0].data) == now
 
 
 def test_without_dvc_the_rows_known_at_the_origin_are_taken(shop):

@@ -22,8 +22,8 @@ from salescast.errors import (
     DataQualityError,
     StoreUnavailableError,
 )
-from salescast.features import build, past
-from salescast.model import as_payload, fit, predict
+from salescast.features.point_in_time import build, past
+from salescast.models.forecaster import as_payload, fit, predict
 from salescast.registry import Candidate, Registry, read_model, write_model
 from tests.builders import FIRST, make_tables
 

@@ -12,12 +12,12 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows.engine import inline
 from flows.on_prefect import on_prefect
-from flows.replay import a_day, replay
-from salescast import store
-from salescast.ledger import Ledger
+from godatamarkets.replay.days import a_day, replay
+from godatamarkets.replay.results import account
+from godatamarkets.replay.world import World, make_plan, open_world
+from salescast.data import store
+from salescast.ledger.ledger import Ledger
 from salescast.settings import read_settings
-from salescast.stages.accounts import account
-from salescast.stages.replay import World, make_plan, open_world
 from tests.workspaces import CONFIG, contents
 
 DAYS = 15

@@ -8,13 +8,13 @@ import boto3
 import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from salescast import store
+from salescast.data import store, versions
 from salescast.errors import StoreUnavailableError
-from salescast.ledger import Ledger
+from salescast.ledger.ledger import Ledger
 from salescast.settings import Settings, read_settings
 from salescast.stages import STAGES
+from salescast.stages.judging import open_registry
 from salescast.stages.promotion import promote
-from salescast.stages.release import open_registry
 from tests.builders import make_tables
 from tests.integration.test_promotion import log_version
 from tests.workspaces import make_workspace
@@ -48,11 +48,11 @@ def pushed(endpoint: str, tmp_path: Path) -> Path:
     """Return a workspace whose data lie in S3 alone, as on a fresh clone."""
     store.append(tmp_path / "checkout" / "data", make_tables(40))
     workspace = tmp_path / "work"
-    store.init_workspace(workspace, tmp_path / "checkout")
+    versions.init_workspace(workspace, tmp_path / "checkout")
     config = workspace / ".dvc" / "config"
     ours = f"url = s3://{BUCKET}/{tmp_path.name}\n    endpointurl = {endpoint}"
     config.write_text(config.read_text().replace("url = ../remote", ours))
-    store.commit_version(workspace)
+    versions.commit_version(workspace)
     shutil.rmtree(workspace / "data")
     shutil.rmtree(workspace / ".dvc" / "cache")
     return workspace
@@ -60,7 +60,7 @@ def pushed(endpoint: str, tmp_path: Path) -> Path:
 
 def test_data_are_pushed_to_s3_and_pulled_from_there(pushed: Path) -> None:
     """The version is pinned in git, the bytes come from the bucket."""
-    assert store.pull(pushed) == store.pinned_version(pushed)
+    assert versions.pull(pushed) == versions.pinned_version(pushed)
     assert len(store.read(pushed / "data", "sales")) == 160
 
 
@@ -70,7 +70,7 @@ def test_what_was_damaged_in_s3_is_not_pulled(pushed: Path, tmp_path: Path) -> N
     for key in keys:
         boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"flipped")
     with pytest.raises(StoreUnavailableError):
-        store.pull(pushed)
+        versions.pull(pushed)
 
 
 @pytest.fixture(scope="module")

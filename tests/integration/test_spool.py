@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 import pytest
 
-from salescast import store
-from salescast.bundle import Release, Releases
-from salescast.ledger import Ledger
-from salescast.schema import as_of
+from salescast.contract.schema import as_of
+from salescast.data import store
+from salescast.ledger.ledger import Ledger
+from salescast.release import Release, Releases
 from salescast.settings import Settings, Stores, read_settings
 from salescast.stages import STAGES
 from salescast.stages.spool import catch_up

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from salescast import store
+from salescast.data import store, versions
 from salescast.errors import DataQualityError, StoreUnavailableError
 from tests.builders import make_sales, make_tables
 
@@ -22,14 +22,14 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.fixture
 def workspace(checkout: Path) -> Path:
     """Return a workspace of its own inside the checkout, its data recorded and pushed."""
-    store.init_workspace(checkout / "build" / "demo", checkout)
-    store.commit_version(checkout / "build" / "demo")
+    versions.init_workspace(checkout / "build" / "demo", checkout)
+    versions.commit_version(checkout / "build" / "demo")
     return checkout / "build" / "demo"
 
 
 def remote_file(workspace: Path, relative: str) -> Path:
     """Return the remote's copy of a file below data/."""
-    md5 = store.versions._md5(workspace / "data" / relative)
+    md5 = versions._md5(workspace / "data" / relative)
     return workspace / "remote" / "files" / "md5" / md5[:2] / md5[2:]
 
 
@@ -41,24 +41,24 @@ def lose_local_copies(workspace: Path) -> None:
 
 def test_our_version_is_the_one_dvc_writes(workspace):
     """`data_version` and `data.dvc` name the same hash."""
-    assert store.data_version(workspace / "data") == store.pinned_version(workspace)
+    assert versions.data_version(workspace / "data") == versions.pinned_version(workspace)
 
 
 def test_without_dvc_the_version_is_computed_and_nothing_recorded(checkout):
     """A workspace that is no DVC repository still has a data version."""
-    version = store.commit_version(checkout)
+    version = versions.commit_version(checkout)
 
-    assert version == store.data_version(checkout / "data")
+    assert version == versions.data_version(checkout / "data")
     assert not (checkout / "data.dvc").exists()
 
 
 def test_new_days_are_a_new_version_and_few_new_bytes(workspace):
     """A delivery moves the pin; the remote gains only the changed months and the new list."""
-    before, objects = store.pinned_version(workspace), workspace / "remote" / "files"
+    before, objects = versions.pinned_version(workspace), workspace / "remote" / "files"
     count = sum(path.is_file() for path in objects.rglob("*"))
     store.append(workspace / "data", {"sales": make_sales(41)})
 
-    after = store.commit_version(workspace)
+    after = versions.commit_version(workspace)
 
     assert after not in (None, before)
     assert sum(path.is_file() for path in objects.rglob("*")) == count + 2
@@ -66,10 +66,10 @@ def test_new_days_are_a_new_version_and_few_new_bytes(workspace):
 
 def test_pull_restores_the_pinned_version(workspace):
     """From pin and remote alone the tables come back."""
-    pinned = store.pinned_version(workspace)
+    pinned = versions.pinned_version(workspace)
     lose_local_copies(workspace)
 
-    pulled = store.pull(workspace)
+    pulled = versions.pull(workspace)
 
     assert pulled == pinned
     assert len(store.read(workspace / "data", "sales")) == 160
@@ -85,7 +85,7 @@ def test_a_flipped_bit_in_the_remote_is_an_error_naming_the_file(workspace):
     lose_local_copies(workspace)
 
     with pytest.raises(StoreUnavailableError, match=r"sales/2023-01\.parquet.*dvc push"):
-        store.pull(workspace)
+        versions.pull(workspace)
 
 
 def test_a_file_missing_from_the_remote_is_an_error_naming_it(workspace):
@@ -94,19 +94,19 @@ def test_a_file_missing_from_the_remote_is_an_error_naming_it(workspace):
     lose_local_copies(workspace)
 
     with pytest.raises(StoreUnavailableError, match=r"stock/2023-02\.parquet"):
-        store.pull(workspace)
+        versions.pull(workspace)
 
 
 def test_a_damaged_list_of_files_is_an_error_naming_it(workspace):
     """The list itself is verified too."""
-    pinned = store.pinned_version(workspace)
+    pinned = versions.pinned_version(workspace)
     listing = workspace / "remote" / "files" / "md5" / pinned[:2] / pinned[2:]
     listing.chmod(0o644)
     listing.write_bytes(listing.read_bytes()[:-50])
     lose_local_copies(workspace)
 
     with pytest.raises(StoreUnavailableError, match=f"the list of files {pinned}"):
-        store.pull(workspace)
+        versions.pull(workspace)
 
 
 def test_pull_does_not_overwrite_what_was_never_recorded(workspace):
@@ -114,7 +114,7 @@ def test_pull_does_not_overwrite_what_was_never_recorded(workspace):
     store.append(workspace / "data", {"sales": make_sales(41)})
 
     with pytest.raises(StoreUnavailableError):
-        store.pull(workspace)
+        versions.pull(workspace)
 
     assert len(store.read(workspace / "data", "sales")) == 164
 
@@ -122,7 +122,7 @@ def test_pull_does_not_overwrite_what_was_never_recorded(workspace):
 def test_pull_without_a_pin_says_so(checkout):
     """No `data.dvc`: nothing to pull."""
     with pytest.raises(DataQualityError, match=r"data\.dvc: no version is pinned"):
-        store.pull(checkout)
+        versions.pull(checkout)
 
 
 def test_an_unreachable_remote_is_an_error_of_ours(workspace):
@@ -132,7 +132,7 @@ def test_an_unreachable_remote_is_an_error_of_ours(workspace):
     store.append(workspace / "data", {"sales": make_sales(41)})
 
     with pytest.raises(StoreUnavailableError, match="DVC in"):
-        store.commit_version(workspace)
+        versions.commit_version(workspace)
 
     assert len(store.read(workspace / "data", "sales")) == 164
 
@@ -144,17 +144,17 @@ def test_a_workspace_leaves_the_repository_around_it_alone(tmp_path, capfd):
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
     store.append(tmp_path / "data", make_tables(40))
-    pinned = store.commit_version(tmp_path)
+    pinned = versions.commit_version(tmp_path)
     status = ["git", "-C", str(tmp_path), "status", "--porcelain"]
     before = subprocess.run(status, capture_output=True, check=True).stdout
     demo = tmp_path / "build" / "demo"
 
-    store.init_workspace(demo, tmp_path)
+    versions.init_workspace(demo, tmp_path)
     store.append(demo / "data", {"sales": make_sales(41)})
-    moved = store.commit_version(demo)
+    moved = versions.commit_version(demo)
 
-    assert moved == store.pinned_version(demo) != pinned
-    assert store.commit_version(tmp_path) == store.pinned_version(tmp_path) == pinned
+    assert moved == versions.pinned_version(demo) != pinned
+    assert versions.commit_version(tmp_path) == versions.pinned_version(tmp_path) == pinned
     assert subprocess.run(status, capture_output=True, check=True).stdout == before
     assert capfd.readouterr() == ("", "")
 
@@ -164,7 +164,7 @@ def test_a_workspace_made_again_starts_from_the_source(workspace, checkout):
     store.append(workspace / "data", {"sales": make_sales(41)})
     (checkout / "build" / "demo.new" / "half").mkdir(parents=True)
 
-    store.init_workspace(workspace, checkout)
+    versions.init_workspace(workspace, checkout)
 
-    assert store.data_version(workspace / "data") == store.data_version(checkout / "data")
+    assert versions.data_version(workspace / "data") == versions.data_version(checkout / "data")
     assert not (checkout / "build" / "demo.new").exists()

@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from bench.retail import Figure, publish  # simulated
-from salescast import store
-from salescast.bundle import issue_all, open_bundle, present
+from salescast.data import store, versions
 from salescast.errors import ProbeFailed
+from salescast.release import issue_all, open_bundle, present
 from salescast.settings import CONFIG_VARIABLE, read_settings
 from salescast.stages import probe
 from salescast.stages.promotion import promote, rollback
@@ -102,7 +102,7 @@ def load(url, folder, settings):
 def expected(settings):
     """Return each version's own numbers, by series."""
     tables = make_tables()
-    version = store.data_version(settings.data)
+    version = versions.data_version(settings.data)
     told = {}
     for number, kind in KINDS.items():
         made = issue_all(open_bundle(make_files(kind, str(number)), ""), tables, version)

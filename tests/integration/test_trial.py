@@ -7,18 +7,18 @@ import pandas as pd
 import pytest
 
 from api.serving import load
-from salescast import store
-from salescast.bundle import Release, Releases, Trial, encode, example_of, read_trial, write_trial
-from salescast.canary import chosen
+from salescast.contract.schema import as_of
+from salescast.data import store, versions
 from salescast.errors import DataQualityError, GateRefused
-from salescast.features import build, past
-from salescast.ledger import Ledger
-from salescast.model import Integrated, Model, as_payload, fit, predict
-from salescast.replenishment import dependence, truth_for
-from salescast.schema import as_of
+from salescast.evaluation.live_comparison import chosen
+from salescast.features.point_in_time import build, past
+from salescast.ledger.ledger import Ledger
+from salescast.models.forecaster import Integrated, Model, as_payload, fit, predict
+from salescast.ordering.replenishment import dependence, truth_for
+from salescast.release import Release, Releases, Trial, encode, example_of, read_trial, write_trial
 from salescast.settings import Settings, read_settings
 from salescast.stages import STAGES
-from salescast.stages.trial import start, stop
+from salescast.stages.canary import start, stop
 from tests.builders import FIRST, make_tables
 from tests.integration.test_promotion import log_version
 from tests.releases import CONTRACT, make_files, skops_bytes
@@ -105,7 +105,7 @@ def test_the_service_answers_with_each_stores_own_version(settings):
     """The answer is the champion's; the forecast says who made it."""
     shelf = Releases(settings.releases)
     champion = shelf.read(shelf.champion())
-    snapshot = load(settings, champion, store.data_version(settings.data))
+    snapshot = load(settings, champion, versions.data_version(settings.data))
     assert snapshot.provenance["model_version"] == "2"
     assert b'"model_version":"3"' in snapshot.forecasts["s1", "u1"].json
     assert b'"model_version":"2"' in snapshot.forecasts["s2", "u1"].json
@@ -185,8 +185,8 @@ def test_a_version_is_started_watched_and_rolled_back_to(judged, releases):
 
 def test_a_refused_version_stays_in_the_shadow(judged):
     """It may be looked at, but serves nobody."""
-    from salescast.stages.files import write_json
-    from salescast.stages.release import open_registry
+    from salescast.data.files import write_json
+    from salescast.stages.judging import open_registry
 
     registry = open_registry(judged)
     refused = {"verdict": "refuse", "checks": [], "version": 1}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from salescast import store
+from salescast.data import store
 from salescast.registry import read_model
 from salescast.settings import Settings, read_settings
 from salescast.stages import STAGES

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from salescast import store
+from salescast.data import versions
 from salescast.doctor.finding import Finding
 from salescast.doctor.machine import listens
 from salescast.errors import SalescastError
@@ -26,12 +26,12 @@ SQLITE_ALONE = "sqlite:///build/mlflow.db, or a server's http(s) address"
 
 def data(settings: Settings) -> Finding:
     """See whether `data/` is the version that `data.dvc` pins."""
-    pinned = store.pinned_version(settings.root)
+    pinned = versions.pinned_version(settings.root)
     if pinned is None:
         return Finding("data", "no data.dvc: nothing is pinned")
     if not settings.data.is_dir():
         return Finding("data", "data/ is not pulled yet: `dvc pull data.dvc`, or `make run` does")
-    found = store.data_version(settings.data)
+    found = versions.data_version(settings.data)
     if found == pinned:
         return Finding("data", f"version {pinned}, as pinned")
     mend = "keep it: salescast stage version; or go back: dvc checkout --force data.dvc"

@@ -3,7 +3,7 @@
 The only user of Great Expectations, which is imported when something is judged, not before.
 """
 
-from salescast.quality.checks import (
+from salescast.quality.checkpoint import (
     Judge,
     check_delivery,
     check_stored,

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from salescast.panel import Floats, day_numbers
+from salescast.contract.panel import Floats, day_numbers
 from salescast.quality.scope import Matrices, Scope
 from salescast.quality.trade import longest_pause
 

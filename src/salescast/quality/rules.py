@@ -8,8 +8,8 @@ frames of their own, made by `trade` and `gauges`.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from salescast.contract.schema import TABLES, Column, Table
 from salescast.quality.verdict import Severity
-from salescast.schema import TABLES, Column, Table
 
 HAPPENED = ("sales", "weather_observed", "stock")  # what is known only once the day has begun
 SERIES = ("sales", "plan", "stock")

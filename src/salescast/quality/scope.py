@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from salescast.panel import KnownMatrices, day_numbers, kinds
-from salescast.schema import Tables, empty
+from salescast.contract.panel import KnownMatrices, day_numbers, kinds
+from salescast.contract.schema import Tables, empty
 
 RECENT = 56  # days of history that say what is usual: prices, delays
 OLDEST = 18_263  # days: what is older is a typing error and must not widen a matrix

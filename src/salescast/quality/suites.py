@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from salescast.contract.schema import DTYPES, TABLES, Column
 from salescast.quality.rules import Rule
-from salescast.schema import DTYPES, TABLES, Column
 
 _TYPES = {"flag": "bool"}  # the library compares the type of a value, not of the column
 

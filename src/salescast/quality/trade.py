@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from salescast.panel import Floats, day_numbers, row_in
+from salescast.contract.panel import Floats, day_numbers, row_in
 from salescast.quality.scope import Matrices, Scope
 
 WEEKS = 26  # of the same weekday, to know how many rows are usual

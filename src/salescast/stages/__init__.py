@@ -10,14 +10,14 @@ from typing import Any
 
 from salescast.errors import ConfigError
 from salescast.settings import Settings
-from salescast.stages.build import features
-from salescast.stages.data import ingest, validate, version
-from salescast.stages.learn import backtest, train
-from salescast.stages.operate import answer, forecast, order
+from salescast.stages.canary import canary
+from salescast.stages.feature_table import features
+from salescast.stages.forecasting import answer, forecast, order
+from salescast.stages.ingestion import ingest, validate, version
+from salescast.stages.judging import gate, register
 from salescast.stages.promotion import promote
-from salescast.stages.release import gate, register
-from salescast.stages.trial import canary
-from salescast.stages.watch import monitor
+from salescast.stages.training import backtest, train
+from salescast.stages.watching import monitor
 
 Result = dict[str, Any]
 

@@ -4,15 +4,15 @@ from datetime import date, timedelta
 
 import pandas as pd
 
-from salescast import store
-from salescast.bundle import Releases
-from salescast.demand import NEVER
+from salescast.contract.schema import last_day
+from salescast.data import store
+from salescast.data.files import read_json
 from salescast.errors import NoChampionError
-from salescast.model import Integrated
-from salescast.schema import last_day
+from salescast.models.forecaster import Integrated
+from salescast.models.response import NEVER
+from salescast.release import Releases
 from salescast.settings import Settings
-from salescast.stages.files import read_json
-from salescast.stages.learn import EPOCH
+from salescast.stages.training import EPOCH
 
 REFIT_EVERY = 3  # origins a day apart share a fit
 LENIENT = 0.05  # chance of an error against a champion whose errors an alarm has shown already

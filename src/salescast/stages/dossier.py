@@ -10,14 +10,16 @@ from typing import Any
 
 import pandas as pd
 
-from salescast import demand, features, model, report
-from salescast.backtest import CHALLENGER, SEGMENTS
+from salescast import reports
+from salescast.contract.schema import TABLES, Tables
+from salescast.data.files import read_json
+from salescast.evaluation.backtest import CHALLENGER, SEGMENTS
+from salescast.features import point_in_time
+from salescast.models import forecaster, response
 from salescast.registry import Registry, Version
 from salescast.registry.runs import Tried
-from salescast.report import Listing, Section
-from salescast.schema import TABLES, Tables
+from salescast.reports import Listing, Section
 from salescast.settings import Settings
-from salescast.stages.files import read_json
 
 PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "skops", "mlflow", "dvc", "prefect")
 WEAKEST = 3  # segments named of each kind
@@ -37,9 +39,9 @@ def write(settings: Settings, registry: Registry, version: Version, tables: Tabl
     parts = dossier(settings, registry, version, tables)
     lead = f"Written when it was judged, {version.tags['origin']}; every number is a run's own."
     title = f"{name}, version {version.number}"
-    report.write_dossier(folder / "dossier.html", title, lead, parts)
+    reports.write_dossier(folder / "dossier.html", title, lead, parts)
     title = f"Data of {name}, version {version.tags['data_version']}"
-    report.write_dossier(folder / "data_card.html", title, "What the model learned from.", card)
+    reports.write_dossier(folder / "data_card.html", title, "What the model learned from.", card)
     registry.log_artifact(version, folder)
 
 
@@ -117,8 +119,8 @@ def _range(low: float | None, high: float | None) -> str:
 
 
 def _target(card: Mapping[str, Any]) -> Section:
-    told = (inspect.getdoc(demand) or "").split("\n\n")
-    estimated = (inspect.getdoc(demand.estimate) or "").split("\n\n")[0]
+    told = (inspect.getdoc(response) or "").split("\n\n")
+    estimated = (inspect.getdoc(response.estimate) or "").split("\n\n")[0]
     share = f"{card['censored']:.1%} of the examined days sold out; on those, demand is estimated."
     words = [*told, estimated, share, "Elsewhere, demand is what was sold. Nobody labels by hand."]
     return Section("Target", "How the label was made, and un-censored.", words)
@@ -133,16 +135,16 @@ def _pipeline() -> Section:
     wide = max(map(len, names))
     code = "\n".join(f"{name:<{wide}}  {words}" for name, words in says.items())
     inner = {
-        "features.build": features.build,
-        "model.fit": model.fit,
-        "model.predict": model.predict,
-        "demand.estimate": demand.estimate,
+        "features.build": point_in_time.build,
+        "model.fit": forecaster.fit,
+        "model.predict": forecaster.predict,
+        "demand.estimate": response.estimate,
     }
     code += "\n\n" + "\n".join(
         f"{name}{_signature(run)}\n    {(inspect.getdoc(run) or '').splitlines()[0]}"
         for name, run in inner.items()
     )
-    drawing = report.draw(names, dict.fromkeys(pairs, ()), says, "the stages in their order")
+    drawing = reports.draw(names, dict.fromkeys(pairs, ()), says, "the stages in their order")
     lead = "The stages, in their order, and what is inside."
     return Section("Pipeline", lead, code=code, drawing=f"<figure>{drawing}</figure>")
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from salescast import levels, store
+from salescast.data import store
+from salescast.features import levels
 from salescast.settings import Settings
 
 Each = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]

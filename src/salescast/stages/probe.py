@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pandas as pd
 
-from salescast import store
-from salescast.bundle import Release, Releases, issue_all, present
+from salescast.data import store, versions
 from salescast.errors import ProbeFailed
-from salescast.forecasts import SERIES
+from salescast.release import Release, Releases, issue_all, present
+from salescast.release.forecasts import SERIES
 from salescast.settings import API_KEY_VARIABLE, Settings
 
 PATIENCE_SECONDS = 30.0  # a service makes the forecasts of every series first
@@ -82,7 +82,7 @@ def _await_version(client: httpx.Client, release: Release) -> None:
 def _compare(client: httpx.Client, settings: Settings, release: Release) -> int:
     """Ask for a few series and compare every number; return how many were asked."""
     bundle = Releases(settings.releases, settings.model.trusted_types).read(release)
-    version, tables = store.data_version(settings.data), store.read_all(settings.data)
+    version, tables = versions.data_version(settings.data), store.read_all(settings.data)
     made = issue_all(bundle, tables, version)
     keys = made[[*SERIES]].drop_duplicates().to_dict("records")
     asked = [keys[at] for at in sorted({0, len(keys) // 2, len(keys) - 1})][:ASKED]

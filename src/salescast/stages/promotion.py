@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from salescast.bundle import Release, Releases, Trial, write_trial
+from salescast.data.files import read_json
 from salescast.errors import (
     DataQualityError,
     GateRefused,
@@ -20,13 +20,13 @@ from salescast.errors import (
     PromotionConflict,
     StoreUnavailableError,
 )
-from salescast.ledger import Ledger
+from salescast.ledger.ledger import Ledger
 from salescast.registry import Version
+from salescast.release import Release, Releases, Trial, write_trial
 from salescast.settings import Settings
-from salescast.stages.files import read_json
-from salescast.stages.pack import assemble
+from salescast.stages.judging import open_registry, raise_refusal
+from salescast.stages.packing import assemble
 from salescast.stages.probe import probe
-from salescast.stages.release import open_registry, raise_refusal
 
 log = logging.getLogger("salescast")
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from salescast import schema, store
-from salescast.bundle import Bundle, Release, Releases, issue_all
+from salescast.contract import schema
+from salescast.contract.schema import Tables, last_day
+from salescast.data import store, versions
 from salescast.errors import (
     DataQualityError,
     ReceiptNotRebuilt,
@@ -18,8 +19,8 @@ from salescast.errors import (
     StoreUnavailableError,
     UnknownReceiptError,
 )
-from salescast.ledger import Ledger
-from salescast.schema import Tables, last_day
+from salescast.ledger.ledger import Ledger
+from salescast.release import Bundle, Release, Releases, issue_all
 from salescast.settings import Settings
 
 
@@ -84,13 +85,13 @@ def _release(settings: Settings, number: str) -> Bundle:
 
 def _sources(settings: Settings, wanted: str, origin: datetime) -> Iterator[tuple[str, Tables]]:
     """Yield what the receipt's data may be read from, the best first, each with its name."""
-    here = store.data_version(settings.data)
+    here = versions.data_version(settings.data)
     if here == wanted:
         yield f"data version {wanted} as it lies here", store.read_all(settings.data)
         return
     with tempfile.TemporaryDirectory() as folder:
         try:
-            store.fetch_version(settings.root, wanted, Path(folder, "data"))
+            versions.fetch_version(settings.root, wanted, Path(folder, "data"))
             yield f"data version {wanted} fetched through DVC", store.read_all(Path(folder, "data"))
         except (StoreUnavailableError, DataQualityError) as error:
             why = str(error)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from salescast.data.files import read_frame, write_frame
 from salescast.errors import StoreUnavailableError
-from salescast.ledger import Ledger
+from salescast.ledger.ledger import Ledger
 from salescast.settings import Settings
-from salescast.stages.files import read_frame, write_frame
 
 log = logging.getLogger("salescast")
 

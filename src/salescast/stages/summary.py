@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from salescast.data.files import read_json
 from salescast.settings import Settings
-from salescast.stages.files import read_json
 
 ROWS = (("challenger", "our model"), ("weekday_mean", "8-week mean"), ("seasonal_naive", "naive"))
 

@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
+from godatamarkets.feed import feed
+from salescast.contract.schema import TABLES
 from salescast.errors import ConfigError
-from salescast.feeds.godatamarkets import feed
-from salescast.schema import TABLES
 from tests.unit.godatamarkets.builders import digest, half_year
 
 MIDNIGHT = pd.Timestamp("2022-07-01")

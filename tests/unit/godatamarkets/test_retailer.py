@@ -7,7 +7,7 @@ import pytest
 from hypothesis import strategies as st
 
 from godatamarkets import EMBEDDED_END, START, Retailer
-from salescast.schema import TABLES, conform
+from salescast.contract.schema import TABLES, conform
 from tests.unit.godatamarkets.builders import half_year, retailer
 
 

@@ -1,0 +1,1 @@
+"""Days of operation with the simulated retailer, and what they came to."""

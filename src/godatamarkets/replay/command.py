@@ -1,0 +1,47 @@
+"""The command `salescast replay`, registered under `salescast.commands`."""
+
+import logging
+import sys
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from salescast.cli import JsonOption, print_result
+from salescast.settings import read_settings
+
+log = logging.getLogger("salescast")
+
+
+def replay(
+    days: Annotated[int, typer.Option(min=1, help="How many days.")] = 365,
+    scenario: Annotated[
+        list[str],
+        typer.Option(help="What goes wrong: calm, year, a fault or fault@date:key=value."),
+    ] = ["calm"],  # noqa: B006 - Typer reads it, nobody changes it
+    start: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="DATE")
+    ] = None,
+    size: Annotated[str, typer.Option(help="small: 18 series; demo: 144.")] = "small",
+    name: Annotated[str, typer.Option(help="The folder below build/replay.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Replay days of operation with the simulated retailer, in a workspace of its own."""
+    from flows.engine import inline
+    from godatamarkets.replay.days import replay as run_days
+    from godatamarkets.replay.results import account
+    from godatamarkets.replay.world import make_plan, open_world
+    from salescast.data import store
+
+    settings = read_settings()
+    plan = make_plan(settings, (name, size), start.date() if start else None, days, scenario)
+    world = open_world(settings, plan)
+    log.setLevel(logging.WARNING)  # a line a stage is too much for hundreds of days
+    with (
+        store.rehearsing(),
+        typer.progressbar(length=days + 1, label=plan.name, file=sys.stderr) as bar,
+    ):
+        bar.update(len(world.journal))
+        run_days(inline, world, lambda _: bar.update(1))
+        result = account(world)
+    print_result(result, as_json=as_json)

@@ -1,0 +1,1 @@
+"""Feeds that fill the tables, the store that keeps and versions them, as-of reads."""

@@ -1,0 +1,192 @@
+"""The version of the tables: DVC's, computed by ourselves where there is no DVC."""
+
+import hashlib
+import json
+import logging
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from salescast.data.store import recover
+from salescast.errors import DataQualityError, StoreUnavailableError
+
+_PINNED = re.compile(r"md5: ([0-9a-f]{32}\.dir)")
+_DVC_CONFIG = """\
+[core]
+    no_scm = True
+    analytics = false
+    remote = workspace
+['remote "workspace"']
+    url = ../remote
+    verify = true
+"""
+
+
+def data_version(data: Path) -> str:
+    """Return the version of the tables: the hash that `dvc add data` writes into `data.dvc`.
+
+    It is the MD5 of DVC's list of files and their MD5s, so it needs neither git nor DVC.
+    """
+    recover(data)
+    files = sorted(path for path in data.rglob("*") if path.is_file())
+    entries = [{"md5": _md5(path), "relpath": path.relative_to(data).as_posix()} for path in files]
+    entries.sort(key=lambda entry: entry["relpath"])
+    listing = json.dumps(entries, sort_keys=True).encode()
+    return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"
+
+
+def pinned_version(root: Path) -> str | None:
+    """Return the version that `data.dvc` names, or None where there is no such file."""
+    pin = root / "data.dvc"
+    found = _PINNED.search(pin.read_text(encoding="utf-8")) if pin.exists() else None
+    return found[1] if found else None
+
+
+def commit_version(root: Path) -> str:
+    """Record `data/` with DVC, push it to the default remote if there is one, return the version.
+
+    In a workspace without DVC the version is returned and nothing is recorded.
+    Raises StoreUnavailableError where DVC or the remote refuses.
+    """
+    data = root / "data"
+    if not (root / ".dvc").is_dir():
+        return data_version(data)
+    recover(data)
+    with _dvc(root) as repo:
+        repo.add([str(data)])
+        if repo.config["core"].get("remote"):
+            repo.push([str(root / "data.dvc")])
+    return pinned_version(root) or data_version(data)
+
+
+def pull(root: Path) -> str:
+    """Bring `data/` to the version that `data.dvc` names, checked byte for byte, and return it.
+
+    Raises DataQualityError where nothing is pinned, StoreUnavailableError naming the files that
+    are missing from the remote or damaged there.
+    """
+    data, pinned = root / "data", pinned_version(root)
+    if pinned is None:
+        raise DataQualityError(f"{root / 'data.dvc'}: no version is pinned; run `dvc add data`")
+    if data.is_dir() and data_version(data) == pinned:
+        return pinned
+    with _dvc(root) as repo:
+        try:
+            repo.pull([str(root / "data.dvc")])
+        except Exception as error:
+            _blame_remote(repo, pinned, error)
+            raise
+    if data_version(data) != pinned:
+        raise StoreUnavailableError(
+            f"{data} is {data_version(data)} after the pull, data.dvc names {pinned}; "
+            "run `dvc checkout --force data.dvc`"
+        )
+    return pinned
+
+
+def fetch_version(root: Path, version: str, target: Path) -> None:
+    """Put the tables of another data version into the new folder `target`, checked byte for byte.
+
+    They come from DVC's cache or its default remote; `data/` is left alone. Raises
+    StoreUnavailableError naming the files that neither has.
+    """
+    if not (root / ".dvc").is_dir():
+        raise StoreUnavailableError(f"{root} is no DVC repository: {version} cannot be fetched")
+    with _dvc(root) as repo:
+        stores = [repo.cache.local]
+        if repo.config["core"].get("remote"):
+            stores.append(repo.cloud.get_remote_odb())
+        listing = _object(stores, version)
+        if listing is None:
+            raise StoreUnavailableError(f"neither DVC's cache nor its remote has {version}")
+        for entry in json.loads(listing):
+            content = _object(stores, entry["md5"])
+            if content is None:
+                raise StoreUnavailableError(f"DVC lacks {entry['relpath']} of {version}")
+            path = target / entry["relpath"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    if data_version(target) != version:
+        raise StoreUnavailableError(f"what DVC has of {version} is damaged; push it again")
+
+
+def _object(stores: Sequence[Any], oid: str) -> bytes | None:
+    """Return the content of a DVC object from the first store that has it."""
+    for odb in stores:
+        with suppress(OSError):
+            return bytes(odb.fs.cat_file(odb.oid_to_path(oid)))
+    return None
+
+
+def init_workspace(root: Path, source: Path) -> None:
+    """Make `root` a fresh copy of `source` (config, data, pins) with a DVC remote of its own.
+
+    What demonstrations deliver lands there, not in the checkout. `root` appears complete or not
+    at all; an older one is replaced.
+    """
+    draft = root.with_name(root.name + ".new")
+    shutil.rmtree(draft, ignore_errors=True)
+    (draft / ".dvc").mkdir(parents=True)
+    (draft / ".dvc" / "config").write_text(_DVC_CONFIG, encoding="utf-8")
+    (draft / ".dvcignore").write_text("/build/\n/remote/\n", encoding="utf-8")
+    for name in ("config.toml", "data.dvc"):
+        if (source / name).exists():
+            shutil.copyfile(source / name, draft / name)
+    if (source / "data").is_dir():
+        recover(source / "data")
+        shutil.copytree(source / "data", draft / "data", copy_function=shutil.copyfile)
+    if root.exists():
+        shutil.rmtree(root)
+    draft.replace(root)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+@contextmanager
+def _dvc(root: Path) -> Iterator[Any]:
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    loggers = [logging.getLogger(name) for name in ("dvc", "dvc_data", "dvc_objects")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:  # this also hides the progress bars
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with Repo(str(root)) as repo:
+            yield repo
+    except (DvcException, OSError) as error:
+        raise StoreUnavailableError(f"DVC in {root}: {' '.join(str(error).split())}") from error
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _blame_remote(repo: Any, pinned: str, error: Exception) -> None:
+    # DVC says only that a checkout failed; what it could not fetch intact is not in its cache.
+    cache = repo.cache.local
+    bad = [
+        entry["relpath"]
+        for entry in _listing(repo, pinned)
+        if not Path(cache.oid_to_path(entry["md5"])).exists()
+    ]
+    if bad:
+        raise StoreUnavailableError(
+            f"the DVC remote lacks or has damaged {', '.join(bad[:3])} of data version {pinned}; "
+            "push it again with `dvc push` from a checkout that has it"
+        ) from error
+
+
+def _listing(repo: Any, pinned: str) -> list[dict[str, str]]:
+    # Where a file is missing from the remote, DVC does not fetch the list of files either.
+    remote = repo.cloud.get_remote_odb()
+    try:
+        content = remote.fs.cat_file(remote.oid_to_path(pinned))
+        return list(json.loads(content))
+    except (OSError, ValueError):
+        return [{"relpath": f"the list of files {pinned}", "md5": pinned}]

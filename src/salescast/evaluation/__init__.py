@@ -1,0 +1,1 @@
+"""Metrics, the rolling-origin backtest, and the decision of the gate."""

@@ -1,0 +1,1 @@
+"""Estimators that return a predictive distribution of demand, and what explains them."""

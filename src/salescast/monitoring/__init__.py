@@ -1,0 +1,1 @@
+"""Live scores, sequential tests, alarms, and when to train again."""

@@ -1,0 +1,1 @@
+"""From a predictive distribution to orders: economics, sample paths, inventory simulation."""

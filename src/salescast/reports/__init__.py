@@ -1,0 +1,52 @@
+"""Pages a person reads: what forecasts are worth, and how they fare live.
+
+The one user of Matplotlib. A page is one file without scripts that loads nothing; the same
+input makes the same bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from salescast.data.files import replace_text
+from salescast.reports.dossier_page import Listing, Section, as_html, as_markdown
+from salescast.reports.graph import draw
+from salescast.reports.monitoring_page import monitoring_page
+from salescast.reports.scorecard_page import scorecard_page
+
+__all__ = [
+    "Listing",
+    "Section",
+    "draw",
+    "write_dossier",
+    "write_monitoring",
+    "write_scorecard",
+]
+
+
+def write_scorecard(card: Mapping[str, object], path: Path, currency: str) -> Path:
+    """Write the page of a `backtest.scorecard`, money first, and return its path.
+
+    Raises StoreUnavailableError when it cannot be written; an older page stays.
+    """
+    return replace_text(path, scorecard_page(card, currency))
+
+
+def write_monitoring(summary: Mapping[str, object], scored: pd.DataFrame, path: Path) -> Path:
+    """Write the page of a monitoring summary and return its path.
+
+    `summary`: origin, live (`monitoring.live_scorecard`), drift, alarms, and drift_threshold
+    where there is one; `scored`: the live rows of `backtest.outcomes`.
+    Raises StoreUnavailableError when it cannot be written; an older page stays.
+    """
+    return replace_text(path, monitoring_page(summary, scored))
+
+
+def write_dossier(path: Path, title: str, lead: str, parts: Sequence[Section]) -> Path:
+    """Write the record as `path` (HTML) and, beside it, as Markdown; return its path.
+
+    Raises StoreUnavailableError when it cannot be written; an older record stays.
+    """
+    replace_text(path.with_suffix(".md"), as_markdown(title, lead, parts))
+    return replace_text(path, as_html(title, lead, parts))

@@ -1,0 +1,173 @@
+"""From a feed to versioned, validated tables."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from salescast import quality
+from salescast.contract.schema import Tables, close_of, last_day, last_known
+from salescast.data import store, versions
+from salescast.data.delivery import Feed
+from salescast.data.feeds import open_feed
+from salescast.data.files import write_json
+from salescast.errors import ConfigError, DataQualityError, StoreUnavailableError
+from salescast.settings import Settings, read_settings
+
+FILES_VARIABLE = "SALESCAST_FEED__FILES__FOLDER"
+
+
+@dataclass(frozen=True)
+class Supply:
+    """Who delivers to `ingest` instead of the configured feed, and how it is judged."""
+
+    feed: Feed
+    judge: quality.Judge
+
+
+def ingest(
+    settings: Settings, until: date | None = None, supply: Supply | None = None
+) -> dict[str, Any]:
+    """Fetch what became known since the last time, check it, and append what is accepted.
+
+    `until`: the last day to deliver; default: today, or the next simulated day. `supply`: a
+    replay's own.
+    Raises DataQualityError when the delivery is rejected: it is quarantined, nothing is written.
+    """
+    stored = store.read_all(settings.data)
+    day = until or datetime.now(UTC).date()
+    # simulated: from here
+    if until is None and settings.feed.kind == "godatamarkets":
+        day = _next_simulated_day(settings, stored)
+    # simulated: to here
+    moment = close_of(day)
+    feed = supply.feed if supply else open_feed(settings.feed, settings.root)
+    judge = supply.judge if supply else quality.judge
+    verdict = quality.check_delivery(feed(_known_since(stored), moment), stored, moment, judge)
+    delivered = verdict.as_dict() | {"until": f"{day:%Y-%m-%d}"}
+    write_json(settings.build / "delivery.json", delivered)
+    quarantine = settings.build / "quarantine"
+    quality.write_quarantine(verdict, quarantine)
+    if verdict.status == "rejected":
+        failed = [c for c in verdict.checks if not c.passed and c.severity == "reject"]
+        reasons = "; ".join(f"{c.table}: {c.name}: {c.evidence}" for c in failed)
+        raise DataQualityError(f"delivery up to {day} rejected, kept in {quarantine}: {reasons}")
+    written = store.append(settings.data, verdict.accepted)
+    bad = sum(len(rows) for rows in verdict.quarantined.values())
+    rows = sum(written.values())
+    return {
+        "until": f"{day:%Y-%m-%d}",
+        "rows": written,
+        "quarantined": bad,
+        "quality": verdict.as_dict(),
+        "says": f"{rows:,} new rows up to {day:%Y-%m-%d}, {bad:,} quarantined"
+        if rows or bad
+        else f"nothing new up to {day:%Y-%m-%d}; all of it is stored already",
+    }
+
+
+def _known_since(stored: Tables) -> pd.Timestamp | None:
+    known = last_known(stored)
+    return min(known) if known else None
+
+
+# simulated: from here
+def _next_simulated_day(settings: Settings, stored: Tables) -> date:
+    start = settings.feed.godatamarkets.embedded_until
+    return start if stored["sales"].empty else last_day(stored).date() + timedelta(days=1)
+
+
+# simulated: to here
+def rehearsal(settings: Settings) -> tuple[date, date]:
+    """Return the days a life cycle runs from and to, one horizon apart.
+
+    A forecast made at the first has its outcomes at the second. The simulated retailer goes on
+    from what is stored; any other feed ends with its newest day.
+    """
+    horizon = pd.Timedelta(days=settings.forecast.horizon)
+    # simulated: from here
+    if settings.feed.kind == "godatamarkets":
+        stored = store.read_all(settings.data)
+        start = settings.feed.godatamarkets.embedded_until
+        start = start if stored["sales"].empty else last_day(stored).date()
+        return start, (pd.Timestamp(start) + horizon).date()
+    # simulated: to here
+    now = close_of(datetime.now(UTC).date())
+    end: date = last_day(open_feed(settings.feed, settings.root)(None, now)).date()
+    return end - horizon.to_pytimedelta(), end
+
+
+def version(settings: Settings) -> dict[str, Any]:
+    """Pin `data/` with DVC, where the workspace has DVC, and return the data version."""
+    pinned = versions.commit_version(settings.root)
+    write_json(settings.build / "version.json", {"data_version": pinned})
+    return {"data_version": pinned, "says": f"data version {pinned}"}
+
+
+def validate(settings: Settings) -> dict[str, Any]:
+    """Check everything stored and write the verdict and the Data Docs.
+
+    Raises DataQualityError when the stored data must not be learned from.
+    """
+    tables = store.read_all(settings.data)
+    verdict = quality.check_stored(tables, close_of(last_day(tables)))
+    summary = verdict.as_dict()
+    write_json(settings.build / "quality.json", summary)
+    docs = quality.write_data_docs(verdict, settings.build / "data_docs")
+    failed = [c for c in verdict.checks if not c.passed]
+    if verdict.status == "rejected":
+        reasons = "; ".join(f"{c.table}: {c.name}: {c.evidence}" for c in failed)
+        raise DataQualityError(f"the stored data must not be learned from: {reasons}; see {docs}")
+    return {
+        "status": verdict.status,
+        "rows": verdict.rows_checked,
+        "data_docs": str(docs),
+        "warnings": [f"{c.table}: {c.name}: {c.evidence}" for c in failed],
+        "says": f"{verdict.rows_checked:,} rows, {len(verdict.checks)} checks, "
+        f"{len(failed)} failed: {verdict.status.replace('_', ' ')}",
+    }
+
+
+def open_workspace(settings: Settings, folder: Path) -> Settings:
+    """Return the settings of `folder`, made afresh as a copy; `.` is the workspace itself.
+
+    Pulls the pinned data first where the checkout has none yet.
+    """
+    if not settings.data.exists() and (settings.root / "data.dvc").exists():
+        versions.pull(settings.root)
+    target = (settings.root / folder).resolve()
+    if target == settings.root:
+        return settings
+    versions.init_workspace(target, settings.root)
+    if settings.feed.kind == "files":  # the copy takes its rows from where the original does
+        os.environ[FILES_VARIABLE] = str(settings.root / settings.feed.files.folder)
+    return read_settings(target / "config.toml")
+
+
+def commit_data(settings: Settings, message: str) -> None:
+    """Commit the moved `data.dvc`, and nothing else, to git; do nothing where it has not moved.
+
+    Raises StoreUnavailableError with git's reason where git refuses.
+    """
+    if not (settings.root / "data.dvc").exists():
+        raise ConfigError(f"{settings.root} has no data.dvc to commit; run `dvc init` and ingest")
+    _git(settings.root, "add", "data.dvc")
+    if _git(settings.root, "status", "--porcelain", "--", "data.dvc"):
+        told = ("--quiet", "--message", f"Ingest: {message}", "--", "data.dvc")
+        _git(settings.root, "commit", *told)
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        command = ["git", "-C", str(root), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    except FileNotFoundError:
+        raise StoreUnavailableError("git is not installed; commit data.dvc yourself") from None
+    if done.returncode:
+        reason = " ".join((done.stderr or done.stdout).split())
+        raise StoreUnavailableError(f"git {arguments[0]} in {root}: {reason}")
+    return done.stdout

@@ -1,0 +1,86 @@
+"""A planner learns why, in units that add up."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from salescast.evaluation.importance import importance
+from salescast.features.point_in_time import build, past
+from salescast.models.explanation import CAUSES, contributions
+from salescast.models.forecaster import distribution, fit, training_rows
+from tests.builders import FIRST, make_sales, make_tables
+
+ORIGIN = FIRST + pd.Timedelta(days=180)
+PARAMS = {
+    "iterations": 40,
+    "learning_rate": 0.1,
+    "max_leaf_nodes": 15,
+    "min_samples_leaf": 20,
+    "l2_regularization": 1.0,
+}
+
+
+def make_rainy_shop() -> dict[str, pd.DataFrame]:
+    """Return tables of shops that sell ten more on wet days, which every issue foresees."""
+    tables = make_tables()
+    observed = tables["weather_observed"].set_index(["location_id", "date"])["precip_mm"]
+    issued, sales = tables["weather_forecast"], make_sales()
+    came = observed.reindex(pd.MultiIndex.from_frame(issued[["location_id", "date"]])).to_numpy()
+    known = ~np.isnan(came)
+    issued.loc[known, "precip_probability"] = np.where(came[known] >= 1, 0.95, 0.05)
+    issued.loc[known, "precip_mm"] = came[known]
+    place = "p" + sales["store_id"].str[1:]
+    rain = observed.reindex(pd.MultiIndex.from_arrays([place, sales["date"]])).to_numpy()
+    sales["units"] += np.where(rain >= 1, 10, 0)
+    return tables | {"sales": sales}
+
+
+@pytest.fixture(scope="module", params=["integrated", "boosting"])
+def rainy(request):
+    """Return a model of the rainy shop, its rows, and what happened."""
+    tables = make_rainy_shop()
+    rows = build(tables, pd.date_range(FIRST + pd.Timedelta(days=60), ORIGIN, freq="5D"))
+    happened = past(tables, ORIGIN)
+    return fit(rows, happened, request.param, PARAMS, seed=1), rows, happened
+
+
+def test_the_causes_add_up_to_the_forecast(rainy):
+    """Usual + calendar + price + weather is the mean, row by row."""
+    model, rows, _ = rainy
+    weights, means, _ = distribution(model, rows)
+    total = contributions(model, rows)[list(CAUSES)].sum(axis=1)
+    np.testing.assert_allclose(total, (weights * means).sum(axis=1), rtol=1e-9)
+
+
+def test_rain_foreseen_adds_units_and_a_dry_outlook_none(rainy):
+    """The weather's part is what a planner expects."""
+    model, rows, _ = rainy
+    weather = contributions(model, rows)["weather"]
+    assert weather[rows["rain_probability"] > 0.9].mean() > 3
+    assert weather[rows["rain_probability"] < 0.1].mean() < 0.1
+
+
+def test_saturdays_are_the_calendars_part(rainy):
+    """They sell twice as much in the simulated shop."""
+    model, rows, _ = rainy
+    calendar = contributions(model, rows)["calendar"]
+    assert calendar[rows["weekday"] == 5].mean() > 1 > calendar[rows["weekday"] == 2].mean()
+
+
+def test_the_model_leans_on_the_weather_most(rainy):
+    """Shuffled weather costs more than shuffled prices, which never changed."""
+    model, rows, happened = rainy
+    known = training_rows(rows, happened)
+    leans = importance(model, known, known["units"].to_numpy(float), [0.1, 0.5, 0.9], seed=1)
+    assert leans["weather"] > 0.3
+    assert leans["price"] == pytest.approx(0, abs=1e-12)
+
+
+def test_the_blind_twin_owes_nothing_to_the_weather():
+    """Its weather part is zero."""
+    tables = make_rainy_shop()
+    rows = build(
+        tables, pd.date_range(FIRST + pd.Timedelta(days=60), ORIGIN, freq="9D"), 14, "none"
+    )
+    model = fit(rows, past(tables, ORIGIN), "integrated", {}, 1)
+    assert (contributions(model, rows)["weather"] == 0).all()
