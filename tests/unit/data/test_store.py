@@ -25,7 +25,7 @@ COUNT = 45  # days: parts of two months
 KILLED = """
 import os, pickle, signal, sys
 from pathlib import Path
-from salescast import store
+from salescast.data import store
 tables, allowed = pickle.loads(Path(sys.argv[2]).read_bytes()), int(sys.argv[3])
 calls = 0
 def die_after(real):
@@ -228,7 +228,7 @@ def test_a_disk_that_takes_no_more_is_an_error_and_changes_nothing(tmp_path, ref
     shutil.copytree(reference / "data", tmp_path / "data")
     before = contents(tmp_path / "data")
     code = (
-        "import sys; from pathlib import Path; from salescast import store, errors;"
+        "import sys; from pathlib import Path; from salescast import errors; from salescast.data import store;"
         "from tests.builders import make_tables\n"
         "try: store.append(Path(sys.argv[1]), make_tables(400))\n"
         "except errors.StoreUnavailableError as error: print(error)"
@@ -282,7 +282,7 @@ def test_a_delivery_killed_anywhere_happened_completely_or_not_at_all(tmp_path, 
 def test_two_deliveries_at_once_are_both_stored(tmp_path):
     """Processes that ingest at the same time wait for each other."""
     code = (
-        "import sys; from pathlib import Path; from salescast import store;"
+        "import sys; from pathlib import Path; from salescast.data import store;"
         "from tests.builders import make_sales\n"
         "for day in range(1, 7): store.append(Path(sys.argv[1]),"
         " {'sales': make_sales(day, stores=1, items=1, store_id=sys.argv[2])})"
