@@ -31,7 +31,7 @@ def learned() -> tuple[Settings, dict[str, Any]]:
     os.environ["SALESCAST_CONFIG"] = str(SHOP / "config.toml")
     settings = read_settings()
     for stage in ("ingest", "validate", "features"):
-        print(f"{stage}: {STAGES[stage](settings)['says']}", file=sys.stderr)
+        print(f"{stage}: {STAGES[stage](settings)['summary']}", file=sys.stderr)
     return settings, STAGES["backtest"](settings)["scorecard"]
 
 

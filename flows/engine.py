@@ -56,7 +56,7 @@ def telling(run: Run) -> Run:
     def told(name: str, **options: Any) -> Result:
         start = time.perf_counter()
         result = run(name, **options)
-        log.info("%-9s %5.1f s  %s", name, time.perf_counter() - start, result["says"])
+        log.info("%-9s %5.1f s  %s", name, time.perf_counter() - start, result["summary"])
         return result
 
     return told

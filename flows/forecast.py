@@ -7,4 +7,4 @@ from salescast.stages import Result
 def forecast(run: Run) -> Result:
     """Forecast from the last day known, and decide what to order."""
     made, orders = run("forecast"), run("order")
-    return {**made, "orders": orders, "says": f"{made['says']}\n{orders['says']}"}
+    return {**made, "orders": orders, "summary": f"{made['summary']}\n{orders['summary']}"}

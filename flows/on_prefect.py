@@ -151,7 +151,7 @@ def _scorecard(result: Result) -> None:
         {"model": name} | {key: _short(value) for key, value in card["overall"].items()}
         for name, card in result["scorecard"]["models"].items()
     ]
-    create_table_artifact(key="scorecard", table=rows, description=result["says"])
+    create_table_artifact(key="scorecard", table=rows, description=result["summary"])
 
 
 def _short(value: float | None) -> float | None:
@@ -159,43 +159,43 @@ def _short(value: float | None) -> float | None:
 
 
 def _decision(result: Result) -> None:
-    create_table_artifact(key="gate", table=result["checks"], description=result["says"])
+    create_table_artifact(key="gate", table=result["checks"], description=result["summary"])
 
 
 def _answer(result: Result) -> None:
     first = result["answer"]["forecasts"][0]
     table = "| date | mean |\n|---|---|\n"
     table += "".join(f"| {day['date']} | {day['mean']:.2f} |\n" for day in first["days"])
-    create_markdown_artifact(key="answer", markdown=f"{result['says']}\n\n{table}")
+    create_markdown_artifact(key="answer", markdown=f"{result['summary']}\n\n{table}")
 
 
 def _forecast(result: Result) -> None:
     told = ("origin", "series", "degraded_rows", "model_version", "data_version")
     row = {name: result[name] for name in told}
-    create_table_artifact(key="forecast", table=[row], description=result["says"])
+    create_table_artifact(key="forecast", table=[row], description=result["summary"])
 
 
 def _orders(result: Result) -> None:
     told = ("origin", "due", "units", "spend", "expected_cost", "planner_units", "planner_cost")
     row = {name: result[name] for name in told}
-    create_table_artifact(key="orders", table=[row], description=result["says"])
+    create_table_artifact(key="orders", table=[row], description=result["summary"])
 
 
 def _delivery(result: Result) -> None:
     rows = [{"table": name, "new rows": count} for name, count in result["rows"].items()]
-    create_table_artifact(key="delivery", table=rows, description=result["says"])
+    create_table_artifact(key="delivery", table=rows, description=result["summary"])
 
 
 def _quality(result: Result) -> None:
     create_link_artifact(key="data-docs", link=Path(result["data_docs"]).resolve().as_uri())
     warnings = "".join(f"\n- {warning}" for warning in result["warnings"])
-    create_markdown_artifact(key="quality", markdown=result["says"] + warnings)
+    create_markdown_artifact(key="quality", markdown=result["summary"] + warnings)
 
 
 def _monitoring(result: Result) -> None:
     if "report" in result:  # a brief look writes none
         create_link_artifact(key="report", link=Path(result["report"]).resolve().as_uri())
-    create_table_artifact(key="alarms", table=result["alarms"], description=result["says"])
+    create_table_artifact(key="alarms", table=result["alarms"], description=result["summary"])
     if result["training"]:
         want_training(str(result["training"]))
 

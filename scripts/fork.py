@@ -50,9 +50,9 @@ README = """# {title}
 ## Before the first forecast, decide
 
 - [ ] **What is one row?** Put `stores`, `items`, `sales` and `weather_observed` as CSV into
-  `inbox/` ([how](docs/how-to/bring-your-data.md)). Correct `src/salescast/contract/schema.py` where your
-  columns, units or possible values differ.
-- [ ] **What drives demand, and what is known ahead of it?** `src/salescast/features/point_in_time.py`.
+  `inbox/` ([how](docs/how-to/bring-your-data.md)). Correct `src/salescast/contract/schema.py` where
+  your columns, units or possible values differ.
+- [ ] **What drives demand, and what is known ahead of it?** `src/salescast/features/`.
 - [ ] **What does a miss cost?** `unit_cost`, `holding_cost_per_day`, `goodwill_cost` of your items;
   `[costs]` in `config.toml` says when you order.
 - [ ] **What must a model show?** `[gate]` in `config.toml`.

@@ -112,7 +112,7 @@ def print_result(result: dict[str, Any], *, as_json: bool, text: str = "") -> No
     """Print a result for people, or as JSON alone."""
     from salescast.data.files import plain
 
-    typer.echo(json.dumps(plain(result)) if as_json else text or result["says"])
+    typer.echo(json.dumps(plain(result)) if as_json else text or result["summary"])
 
 
 def _day(moment: datetime | None) -> date | None:
@@ -151,7 +151,7 @@ def ingest(
     settings = read_settings()
     result = _flow("ingest", engine, settings, until=_day(until))
     if commit:
-        commit_data(settings, result["says"])
+        commit_data(settings, result["summary"])
     print_result(result, as_json=as_json)
 
 
@@ -169,7 +169,7 @@ def train(
     settings = read_settings()
     if search:
         found = tune(settings, search)
-        logging.getLogger("salescast").info(found["says"])
+        logging.getLogger("salescast").info(found["summary"])
         os.environ.update(found["variables"])
         settings = read_settings()
     result = _flow("train", engine, adapt(settings))
@@ -323,7 +323,12 @@ def create_key(
     from api.keys import create_key as create
 
     secret, made = create(read_settings().api_keys, name, scope, days)
-    result = {"key": secret, "key_id": made.key_id, "expires_at": made.expires_at, "says": secret}
+    result = {
+        "key": secret,
+        "key_id": made.key_id,
+        "expires_at": made.expires_at,
+        "summary": secret,
+    }
     print_result(result, as_json=as_json)
 
 
@@ -343,7 +348,7 @@ def list_keys(as_json: JsonOption = False) -> None:
         + ("" if row["live"] else "  ended")
         for row in rows
     ]
-    print_result({"keys": rows, "says": "\n".join(lines) or "no keys"}, as_json=as_json)
+    print_result({"keys": rows, "summary": "\n".join(lines) or "no keys"}, as_json=as_json)
 
 
 @keys.command("revoke")
@@ -352,9 +357,10 @@ def revoke_key(key_id: str, as_json: JsonOption = False) -> None:
     from api.keys import revoke_key as revoke
 
     ended = revoke(read_settings().api_keys, key_id)
-    says = f"{ended.key_id} ({ended.name}) is revoked"
+    summary = f"{ended.key_id} ({ended.name}) is revoked"
     print_result(
-        {"key_id": ended.key_id, "revoked_at": ended.revoked_at, "says": says}, as_json=as_json
+        {"key_id": ended.key_id, "revoked_at": ended.revoked_at, "summary": summary},
+        as_json=as_json,
     )
 
 

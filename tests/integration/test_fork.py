@@ -147,10 +147,10 @@ def test_a_second_product_changes_a_few_lines_of_what_is_the_forks(second: Path)
 def test_the_second_products_driver_reaches_its_features(second: Path) -> None:
     """The fork's own code reads the CSV and builds the point-in-time table with heat in it."""
     script = (
-        "import pandas as pd; from pathlib import Path; from salescast import features\n"
+        "import pandas as pd; from salescast.features import point_in_time\n"
         "from salescast.data.feeds import open_feed; from salescast.settings import read_settings\n"
         "s = read_settings(); t = open_feed(s.feed, s.root)(None, pd.Timestamp('2100-01-01'))\n"
-        "r = features.build(t, [pd.Timestamp('2024-02-10'), pd.Timestamp('2024-07-01')])\n"
+        "r = point_in_time.build(t, [pd.Timestamp('2024-02-10'), pd.Timestamp('2024-07-01')])\n"
         "print(*r.groupby('origin')['heat'].mean())"
     )
     done = _run(second, "-c", script)

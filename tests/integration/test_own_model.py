@@ -62,7 +62,7 @@ def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         patch.syspath_prepend(HOW_TO)
         settings = read_settings(root / "config.toml")
         decision = train(inline(settings))
-        sys.stdout.write(f"{decision['says']}\n")  # `make soak-torch` shows it
+        sys.stdout.write(f"{decision['summary']}\n")  # `make soak-torch` shows it
         approve(root)
         promote(settings)
         yield settings

@@ -131,7 +131,7 @@ def attempts(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
             made.append(1)
             if failures:
                 raise failures.pop()
-            return {"says": "done"}
+            return {"summary": "done"}
 
         monkeypatch.setitem(STAGES, "stage", stage)  # type: ignore[arg-type] # a dict below
         settings = read_settings(ROOT / "config.toml")

@@ -118,7 +118,7 @@ def test_a_promotion_is_journaled_published_and_registered(settings):
     said = promote(settings, 1, "the planners asked for it")
     row = journal(settings).iloc[0]
     assert seen(settings) == ("1", "1", "1")
-    assert said["says"] == "version 1 is the champion; no service runs"
+    assert said["summary"] == "version 1 is the champion; no service runs"
     assert (row["kind"], row["reason"]) == ("promote", "the planners asked for it")
     assert row["approver"]
 
@@ -337,7 +337,7 @@ def test_a_service_that_asks_for_a_key_is_believed_by_its_note(settings):
 
     with HTTPServer(("127.0.0.1", 0), Locked) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        said = promote(settings, 1, url=f"http://127.0.0.1:{server.server_port}")["says"]
+        said = promote(settings, 1, url=f"http://127.0.0.1:{server.server_port}")["summary"]
         server.shutdown()
     assert "SALESCAST_API_KEY" in said
     assert seen(settings) == ("1", "1", "1")

@@ -59,7 +59,7 @@ def test_forecasts_and_orders_go_on_without_a_ledger(outage):
     made = STAGES["forecast"](outage)
     STAGES["order"](outage)
 
-    assert "kept until the ledger answers" in made["says"]
+    assert "kept until the ledger answers" in made["summary"]
     assert waiting(outage) == ["forecasts", "orders"]
 
 

@@ -171,7 +171,7 @@ def test_a_version_is_started_watched_and_rolled_back_to(judged, releases):
             after = ledger.record_promotion(after, **row, replaced_version=before)
             shelf.point(Release(after, version, digest))
         first = ledger.promotions()["digest"].iloc[0]
-    assert start(judged, 1, 0.0)["says"] == "version 1 is in the shadow"
+    assert start(judged, 1, 0.0)["summary"] == "version 1 is in the shadow"
     write_trial(judged.releases, Trial("1", first, 0.0))  # this one's model forecasts well
     live(judged, 8)
 

@@ -72,7 +72,7 @@ def account(world: World) -> dict[str, Any]:
     written: dict[str, Any] = plain(told)
     write_json(world.settings.build / "replay.json", written)
     page = replace_text(world.settings.build / "replay.html", replay_page(written))
-    return written | {"report": str(page)} | {"says": describe(told)}
+    return written | {"report": str(page)} | {"summary": describe(told)}
 
 
 def describe(told: dict[str, Any]) -> str:

@@ -39,6 +39,6 @@ def describe(findings: Sequence[Finding]) -> str:
     """Return the findings as lines, those that need mending with how."""
     lines = []
     for one in findings:
-        lines.append(f"{'ok' if one.well else 'BAD':4}{one.name:14}{one.says}")
+        lines.append(f"{'ok' if one.well else 'BAD':4}{one.name:14}{one.summary}")
         lines += [] if one.well else [f"{'':18}→ {one.mend}"]
     return "\n".join(lines)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """`says`: what was seen; `mend`: what to do about it, empty where all is well."""
+    """`summary`: what was seen; `mend`: what to do about it, empty where all is well."""
 
     name: str
-    says: str
+    summary: str
     mend: str = ""
 
     @property

@@ -39,10 +39,12 @@ STRANGERS = {
 def python(_: Settings) -> Finding:
     """See whether this Python is a supported one."""
     found = sys.version_info[:2]
-    says = f"Python {sys.version.split()[0]}"
+    summary = f"Python {sys.version.split()[0]}"
     if OLDEST <= found <= NEWEST:
-        return Finding("python", says)
-    return Finding("python", says, "install 3.11, 3.12 or 3.13, then: make setup PYTHON=python3.13")
+        return Finding("python", summary)
+    return Finding(
+        "python", summary, "install 3.11, 3.12 or 3.13, then: make setup PYTHON=python3.13"
+    )
 
 
 def installed(name: str) -> str | None:
@@ -109,10 +111,10 @@ def strangers(_: Settings) -> Finding:
 def space(settings: Settings) -> Finding:
     """See whether the disk has room: a full one ends a stage half-way."""
     free = shutil.disk_usage(settings.root).free / 1e9
-    says = f"{free:.1f} GB free beside {settings.root.name}/"
+    summary = f"{free:.1f} GB free beside {settings.root.name}/"
     if free >= NEEDED_GB:
-        return Finding("space", says)
-    return Finding("space", says, f"free {NEEDED_GB} GB; `make clean` removes build/ and caches")
+        return Finding("space", summary)
+    return Finding("space", summary, f"free {NEEDED_GB} GB; `make clean` removes build/ and caches")
 
 
 def port(settings: Settings) -> Finding:

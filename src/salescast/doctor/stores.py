@@ -87,8 +87,8 @@ def registry(settings: Settings) -> Finding:
     """See whether the model registry is of a kind that works, and answers."""
     uri = settings.mlflow_uri
     if not uri.startswith(("sqlite:///", "postgresql", "http://", "https://")):
-        says = f"MLflow refuses {uri!r}: it keeps no runs in folders any more"
-        return Finding("registry", says, f"set MLFLOW_TRACKING_URI to {SQLITE_ALONE}")
+        summary = f"MLflow refuses {uri!r}: it keeps no runs in folders any more"
+        return Finding("registry", summary, f"set MLFLOW_TRACKING_URI to {SQLITE_ALONE}")
     return _answers("registry", uri, "stores.mlflow_uri or MLFLOW_TRACKING_URI")
 
 
@@ -171,8 +171,8 @@ def _has_prefect(settings: Settings) -> bool:
 def _stale(name: str, count: int) -> Finding:
     if not count:
         return Finding(name, "none that never ended")
-    says = f"{count} began more than {STALE_HOURS:g} hours ago and never ended"
-    return Finding(name, says, "salescast doctor --reap marks them as what they are: killed")
+    summary = f"{count} began more than {STALE_HOURS:g} hours ago and never ended"
+    return Finding(name, summary, "salescast doctor --reap marks them as what they are: killed")
 
 
 def running_flows(hours: float) -> list[str]:

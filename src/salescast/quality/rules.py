@@ -35,9 +35,9 @@ Limits = tuple[float | None, float | None]
 
 
 def _of_rows(
-    table: str, name: str, column: str, severity: Severity, limits: Limits, says: tuple[str, str]
+    table: str, name: str, column: str, severity: Severity, limits: Limits, words: tuple[str, str]
 ) -> Rule:
-    return Rule(f"{table}_{name}", table, table, column, severity, *limits, *says)
+    return Rule(f"{table}_{name}", table, table, column, severity, *limits, *words)
 
 
 def _of_column(table: Table, column: Column) -> Rule:

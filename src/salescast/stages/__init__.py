@@ -2,7 +2,7 @@
 
 `STAGES` is the one table that `dvc.yaml`, the flows and the command line run. A stage takes the
 settings and plain options, writes under `build/` (ingest: `data/`) and returns a small dictionary
-of plain values; its key "says" is the sentence a person reads.
+of plain values; its key "summary" is the sentence a person reads.
 """
 
 from collections.abc import Callable, Mapping

@@ -14,7 +14,7 @@ def main(name: str) -> int:
     except SalescastError as error:
         sys.stderr.write(f"{name}: {error}\n")
         return error.exit_code
-    sys.stderr.write(f"{name}: {result['says']}\n")
+    sys.stderr.write(f"{name}: {result['summary']}\n")
     return 0
 
 

@@ -44,7 +44,7 @@ def start(settings: Settings, version: int, share: float) -> dict[str, Any]:
     _journal(settings, trial, "start", f"share {share:g}")
     names = chosen(stores, share, trial.version)
     serves = f"serves {len(names)} of {len(stores)} stores" if names else "is in the shadow"
-    return {"version": version, "stores": names, "says": f"version {version} {serves}"}
+    return {"version": version, "stores": names, "summary": f"version {version} {serves}"}
 
 
 def stop(settings: Settings, reason: str = "asked for") -> dict[str, Any]:
@@ -54,9 +54,12 @@ def stop(settings: Settings, reason: str = "asked for") -> dict[str, Any]:
         trial = read_trial(settings.releases)
     write_trial(settings.releases, None)
     if trial is None:
-        return {"version": None, "says": "no version was on trial"}
+        return {"version": None, "summary": "no version was on trial"}
     _journal(settings, trial, "stop", reason)
-    return {"version": int(trial.version), "says": f"version {trial.version} is not tried any more"}
+    return {
+        "version": int(trial.version),
+        "summary": f"version {trial.version} is not tried any more",
+    }
 
 
 def canary(settings: Settings) -> dict[str, Any]:
@@ -68,7 +71,7 @@ def canary(settings: Settings) -> dict[str, Any]:
     """
     trial = read_trial(settings.releases)
     if trial is None:
-        return {"verdict": None, "says": "nothing is on trial"}
+        return {"verdict": None, "summary": "nothing is on trial"}
     releases = Releases(settings.releases, settings.model.trusted_types)
     champion = releases.read(releases.champion())
     try:
@@ -76,7 +79,7 @@ def canary(settings: Settings) -> dict[str, Any]:
     except DataQualityError as error:
         found = Judgement("withdraw", str(error), 0)
         _end(settings, trial, found)
-        return found.as_dict() | {"says": f"version {trial.version} is withdrawn: {error}"}
+        return found.as_dict() | {"summary": f"version {trial.version} is withdrawn: {error}"}
     scored = _scored(settings, champion.model)
     mine = scored.loc[scored["model"] == trial.version, "origin"]
     old = mine.nunique() > 0 and (mine.max() - mine.min()).days >= settings.gate.trial_days
@@ -92,7 +95,7 @@ def canary(settings: Settings) -> dict[str, Any]:
     return found.as_dict() | {
         "version": int(trial.version),
         "champion": int(champion.version),
-        "says": f"version {trial.version} beside version {champion.version}: {found.verdict}, "
+        "summary": f"version {trial.version} beside version {champion.version}: {found.verdict}, "
         f"{found.reason}",
     }
 

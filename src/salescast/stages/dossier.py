@@ -131,9 +131,9 @@ def _pipeline() -> Section:
 
     names = list(STAGES)
     pairs = list(itertools.pairwise(names))
-    says = {name: (inspect.getdoc(run) or "").splitlines()[0] for name, run in STAGES.items()}
+    summary = {name: (inspect.getdoc(run) or "").splitlines()[0] for name, run in STAGES.items()}
     wide = max(map(len, names))
-    code = "\n".join(f"{name:<{wide}}  {words}" for name, words in says.items())
+    code = "\n".join(f"{name:<{wide}}  {words}" for name, words in summary.items())
     inner = {
         "features.build": point_in_time.build,
         "model.fit": forecaster.fit,
@@ -144,7 +144,7 @@ def _pipeline() -> Section:
         f"{name}{_signature(run)}\n    {(inspect.getdoc(run) or '').splitlines()[0]}"
         for name, run in inner.items()
     )
-    drawing = reports.draw(names, dict.fromkeys(pairs, ()), says, "the stages in their order")
+    drawing = reports.draw(names, dict.fromkeys(pairs, ()), summary, "the stages in their order")
     lead = "The stages, in their order, and what is inside."
     return Section("Pipeline", lead, code=code, drawing=f"<figure>{drawing}</figure>")
 

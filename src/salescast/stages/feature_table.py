@@ -59,7 +59,7 @@ def features(settings: Settings, each: Each = one_by_one) -> dict[str, Any]:
     return {
         "rows": count,
         "origins": len({*trained, *tested}),
-        "says": f"{count:,} rows from {len({*trained, *tested})} origins, "
+        "summary": f"{count:,} rows from {len({*trained, *tested})} origins, "
         f"{_weather_source(known / count, blind=blind == count)}",
     }
 

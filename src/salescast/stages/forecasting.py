@@ -54,7 +54,7 @@ def forecast(settings: Settings, each: Each = one_by_one) -> dict[str, Any]:
         "degraded_rows": degraded,
         "model_version": champion.version,
         "data_version": data_version,
-        "says": f"{series} series × {horizon} days from {origin:%Y-%m-%d} by "
+        "summary": f"{series} series × {horizon} days from {origin:%Y-%m-%d} by "
         f"version {champion.version}"
         + (f", {degraded:,} rows degraded" if degraded else "")
         + ("" if kept else ", kept until the ledger answers"),
@@ -151,7 +151,7 @@ def _ordered(orders: pd.DataFrame, shadow_price: float, settings: Settings) -> d
         "planner_cost": float(total["planner_cost"]),
         "shadow_price": shadow_price,
         "counted": counted,
-        "says": f"{total['order']:,.0f} units for {total['spend']:,.0f} {currency}"
+        "summary": f"{total['order']:,.0f} units for {total['spend']:,.0f} {currency}"
         f"{' today' if is_due else ', if ordered today'}: expected to cost "
         f"{total['expected_cost']:,.0f}, the old rule's {total['planner_cost']:,.0f}{scarce}"
         + ("" if counted else "; no stock was counted, so shelves are taken as empty"),
@@ -172,7 +172,8 @@ def answer(settings: Settings) -> dict[str, Any]:
     first = body["forecasts"][0]
     return {
         "answer": body,
-        "says": f"HTTP {reply.status_code}: {store_id} × {item_id}, receipt {first['receipt_id']}",
+        "summary": f"HTTP {reply.status_code}: {store_id} × {item_id}, "
+        f"receipt {first['receipt_id']}",
     }
 
 

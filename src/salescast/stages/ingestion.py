@@ -64,7 +64,7 @@ def ingest(
         "rows": written,
         "quarantined": bad,
         "quality": verdict.as_dict(),
-        "says": f"{rows:,} new rows up to {day:%Y-%m-%d}, {bad:,} quarantined"
+        "summary": f"{rows:,} new rows up to {day:%Y-%m-%d}, {bad:,} quarantined"
         if rows or bad
         else f"nothing new up to {day:%Y-%m-%d}; all of it is stored already",
     }
@@ -105,7 +105,7 @@ def version(settings: Settings) -> dict[str, Any]:
     """Pin `data/` with DVC, where the workspace has DVC, and return the data version."""
     pinned = versions.commit_version(settings.root)
     write_json(settings.build / "version.json", {"data_version": pinned})
-    return {"data_version": pinned, "says": f"data version {pinned}"}
+    return {"data_version": pinned, "summary": f"data version {pinned}"}
 
 
 def validate(settings: Settings) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def validate(settings: Settings) -> dict[str, Any]:
         "rows": verdict.rows_checked,
         "data_docs": str(docs),
         "warnings": [f"{c.table}: {c.name}: {c.evidence}" for c in failed],
-        "says": f"{verdict.rows_checked:,} rows, {len(verdict.checks)} checks, "
+        "summary": f"{verdict.rows_checked:,} rows, {len(verdict.checks)} checks, "
         f"{len(failed)} failed: {verdict.status.replace('_', ' ')}",
     }
 

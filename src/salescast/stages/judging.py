@@ -73,7 +73,7 @@ def register(settings: Settings) -> dict[str, Any]:
     return {
         "version": made.number,
         "run_id": made.run_id,
-        "says": f"version {made.number} of {settings.product.model}, alias challenger",
+        "summary": f"version {made.number} of {settings.product.model}, alias challenger",
     }
 
 
@@ -136,7 +136,7 @@ def gate(settings: Settings) -> dict[str, Any]:
     _record(settings, registry, (challenger, champion), decision)
     dossier.write(settings, registry, challenger, tables)
     word = "promote" if decision.promote else "refuse: " + "; ".join(decision.reasons)
-    return decision.as_dict() | {"version": number, "says": word}
+    return decision.as_dict() | {"version": number, "summary": word}
 
 
 def _record(

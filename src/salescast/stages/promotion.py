@@ -61,7 +61,7 @@ def promote(
         _shadow_before(settings, ledger, serves)  # before it serves: services then look once
         settle(settings, ledger)
         said = _probed(settings, ledger, serves, url)
-    return {"version": int(number), "says": f"version {number} is the champion; {said}"}
+    return {"version": int(number), "summary": f"version {number} is the champion; {said}"}
 
 
 def _agreed(
@@ -92,7 +92,7 @@ def rollback(
         finally:
             _settle_registry(settings, ledger)
     number = serves["model_version"]
-    return {"version": int(number), "says": f"version {number} is the champion again; {said}"}
+    return {"version": int(number), "summary": f"version {number} is the champion again; {said}"}
 
 
 def settle(settings: Settings, ledger: Ledger) -> None:

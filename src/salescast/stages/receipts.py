@@ -30,7 +30,7 @@ def read_receipt(settings: Settings, receipt_id: str) -> dict[str, Any]:
         rows = ledger.receipt(receipt_id)
     if rows.empty:
         raise UnknownReceiptError(f"no forecast has the receipt {receipt_id}")
-    return {"forecast": rows.to_dict("records"), "says": rows.to_string(index=False)}
+    return {"forecast": rows.to_dict("records"), "summary": rows.to_string(index=False)}
 
 
 def replay(settings: Settings, receipt_id: str) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def replay(settings: Settings, receipt_id: str) -> dict[str, Any]:
                 "release": bundle.digest,
                 "data": source,
                 "forecast": served.to_dict("records"),
-                "says": f"receipt {receipt_id}: rebuilt bit for bit by {release} on {source}",
+                "summary": f"receipt {receipt_id}: rebuilt bit for bit by {release} on {source}",
             }
         tried.append(f"on {source}: {why}")
     raise ReceiptNotRebuilt(

@@ -37,7 +37,7 @@ def describe(result: dict[str, Any], settings: Settings) -> str:
         _live(result["live"]),
         "",
         _forecast(result["answer"]),
-        f"orders    {result['orders']['says']}",
+        f"orders    {result['orders']['summary']}",
         "",
         _where(settings),
     ]

@@ -86,7 +86,7 @@ def backtest(settings: Settings) -> dict[str, Any]:
     ours = card["models"][CHALLENGER]["overall"]
     return {
         "scorecard": card,
-        "says": f"{len(tested)} origins: WAPE {ours['wape']:.3f}, bias {ours['bias']:+.1%}, "
+        "summary": f"{len(tested)} origins: WAPE {ours['wape']:.3f}, bias {ours['bias']:+.1%}, "
         f"cost {ours['cost_per_year']:,.0f} {settings.product.currency} a year, "
         f"skill {ours['skill']:.0%}",
     }
@@ -155,7 +155,7 @@ def train(settings: Settings) -> dict[str, Any]:
     return {
         "rows": len(happened),
         "trained_until": model.trained_until,
-        "says": f"{how.kind} on {len(happened):,} sold days until {model.trained_until}",
+        "summary": f"{how.kind} on {len(happened):,} sold days until {model.trained_until}",
     }
 
 
@@ -225,14 +225,14 @@ def tune(settings: Settings, trials: int) -> dict[str, Any]:
     tracking = registry.Registry(settings.mlflow_uri, settings.product.model, *kept)
     tracking.log_search([(t.params, t.cost) for t in found], f"search {how.kind}")
     best = found[0]
-    says = f"{trials} trials of {how.kind}: {best.cost:.4f} a series-day with " + ", ".join(
+    summary = f"{trials} trials of {how.kind}: {best.cost:.4f} a series-day with " + ", ".join(
         f"{name} {value:.3g}" for name, value in best.params.items()
     )
     return {
         "params": dict(best.params),
         "variables": _variables(how.kind, best.params),
         "cost": best.cost,
-        "says": says,
+        "summary": summary,
     }
 
 

@@ -64,10 +64,10 @@ def monitor(settings: Settings, today: date | None = None, brief: bool = False) 
     summary |= {"alarms": new, "raised": raised, "training": vars(due) if due else None}
     summary["drift_threshold"] = settings.monitoring.drift_threshold
     if brief:
-        return summary | {"live": None, "says": f"{len(new)} new alarms, {len(raised)} in all"}
+        return summary | {"live": None, "summary": f"{len(new)} new alarms, {len(raised)} in all"}
     write_json(settings.build / "monitoring.json", summary)
     page = reports.write_monitoring(summary, scored, settings.build / "report.html")
-    return summary | {"report": str(page), "says": _says(summary)}
+    return summary | {"report": str(page), "summary": _says(summary)}
 
 
 def _says(summary: dict[str, Any]) -> str:

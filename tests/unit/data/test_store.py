@@ -228,7 +228,8 @@ def test_a_disk_that_takes_no_more_is_an_error_and_changes_nothing(tmp_path, ref
     shutil.copytree(reference / "data", tmp_path / "data")
     before = contents(tmp_path / "data")
     code = (
-        "import sys; from pathlib import Path; from salescast import errors; from salescast.data import store;"
+        "import sys; from pathlib import Path; from salescast import errors;"
+        "from salescast.data import store;"
         "from tests.builders import make_tables\n"
         "try: store.append(Path(sys.argv[1]), make_tables(400))\n"
         "except errors.StoreUnavailableError as error: print(error)"

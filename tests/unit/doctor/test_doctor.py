@@ -33,8 +33,8 @@ def test_a_version_that_is_not_allowed_is_named_with_the_reason(
     monkeypatch.syspath_prepend(tmp_path / "site")
     found = machine.versions(settings)
     assert not found.well
-    assert "sqlalchemy 2.1.0" in found.says
-    assert "CancelledErrors" in found.says
+    assert "sqlalchemy 2.1.0" in found.summary
+    assert "CancelledErrors" in found.summary
 
 
 def test_what_make_setup_installed_is_allowed(settings: Settings) -> None:
@@ -51,7 +51,7 @@ def test_a_package_installed_by_hand_differs_from_the_lock(
     (settings.root / "requirements.lock").write_text("numpy==2.3.0 \\\n    --hash=sha256:00\n")
     _install(tmp_path / "site", "numpy", "2.4.0")
     monkeypatch.syspath_prepend(tmp_path / "site")
-    assert machine.lock(settings).says == "numpy 2.4.0 instead of 2.3.0"
+    assert machine.lock(settings).summary == "numpy 2.4.0 instead of 2.3.0"
 
 
 def test_only_lines_for_this_python_count(settings: Settings) -> None:
@@ -82,7 +82,7 @@ def test_a_taken_port_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatc
         number = listener.getsockname()[1]
         monkeypatch.setenv("SALESCAST_SERVING__PORT", str(number))
         found = machine.port(read_settings(settings.root / "config.toml"))
-    assert found.says == f"127.0.0.1:{number} is taken by something else"
+    assert found.summary == f"127.0.0.1:{number} is taken by something else"
 
 
 def test_data_changed_by_hand_is_not_what_is_pinned(settings: Settings) -> None:
@@ -112,7 +112,7 @@ def test_an_intact_remote_is_well(settings: Settings) -> None:
 def test_a_flipped_bit_in_the_remote_is_found(settings: Settings) -> None:
     """The damaged file is named before anybody pulls it."""
     _remote(settings.root, b"hellp", verify="true")
-    assert "5d/41402abc4b2a76b9719d911017c592" in stores.remote(settings).says
+    assert "5d/41402abc4b2a76b9719d911017c592" in stores.remote(settings).summary
 
 
 def test_a_remote_that_is_not_verified_is_told(settings: Settings) -> None:
@@ -137,14 +137,14 @@ def test_a_server_that_is_not_there_is_told(
     away = read_settings(settings.root / "config.toml")
     found = [stores.registry(away), stores.ledger(away), stores.prefect(away)]
     assert [one.well for one in found] == [False] * 3
-    assert all(CLOSED in one.says for one in found)
+    assert all(CLOSED in one.summary for one in found)
 
 
 def test_a_damaged_ledger_is_told(settings: Settings) -> None:
     """What is no database is found before a forecast meets it."""
     settings.build.mkdir()
     (settings.build / "ledger.db").write_bytes(b"no database" * 100)
-    assert "not a database" in stores.ledger(settings).says
+    assert "not a database" in stores.ledger(settings).summary
 
 
 def test_a_training_run_that_never_ended_is_found_and_ended(

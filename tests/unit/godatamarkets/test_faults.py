@@ -57,7 +57,7 @@ def test_broken_data_leave_demand_and_stock_alone(name: str):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "summary"),
     [
         ("flood@2022-03-01", "known are new_store"),
         ("gauge_unit", "needs @YYYY-MM-DD"),

@@ -126,7 +126,7 @@ def test_the_day_of_the_order_itself_stays_as_it_was():
 
 
 @pytest.mark.parametrize(
-    ("orders", "says"),
+    ("orders", "summary"),
     [
         ({"store_id": ["rome-1"], "item_id": ["u1"], "units": [1]}, "rome-1 × u1: no such series"),
         ({"store_id": ["london-1"], "item_id": ["u1"], "units": [-1]}, "-1 is not a whole count"),
