@@ -62,7 +62,7 @@ def make_sales(
     """Return `count` days of sales, recorded at 23:00; Saturdays sell twice as much."""
     rows = _series(count, stores, items)
     rng = np.random.default_rng(seed)
-    mean = np.where(rows["date"].dt.weekday == 5, 8.0, 4.0)
+    mean = np.where(rows["date"].dt.day_of_week == 5, 8.0, 4.0)
     rows["units"] = rng.poisson(mean)
     rows["price"], rows["promo"], rows["sold_out"] = 10.0, False, False
     rows["recorded_at"] = rows["date"] + pd.Timedelta(hours=23)

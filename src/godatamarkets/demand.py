@@ -103,7 +103,7 @@ def simulate(
     calendar = _calendar(seed, series, dates) + _offer(series, promo)
     calendar += _rivals(series, dates, faults)
     response = _response(seed, series, dates, faults)
-    rain = signals(weather.precip, dates.dayofweek.to_numpy() >= 5)
+    rain = signals(weather.precip, dates.day_of_week.to_numpy() >= 5)
     warmth = weather.temp - weather.climate.temp[:, HISTORY : HISTORY + days]
     drivers = np.concatenate([rain, warmth[None]])[:, series.city]
     rate = np.where(trading, np.exp(calendar + (response * drivers).sum(axis=0)), 0.0)
@@ -117,9 +117,9 @@ def _calendar(seed: int, series: Series, dates: pd.DatetimeIndex) -> Floats:
     effects = np.stack([normals(seed, "store", s.store_id, 16) for s in series.stores])
     pairs = np.array([normals(seed, "series", "|".join(name), 1)[0] for name in series.names])
     years = np.arange(len(dates)) / 365.25
-    weekday = (WEEKDAYS + 0.05 * effects[:, 3:10])[:, dates.dayofweek]
+    weekday = (WEEKDAYS + 0.05 * effects[:, 3:10])[:, dates.day_of_week]
     store = 0.35 * effects[:, [0]] + 0.04 * effects[:, [1]] * years + weekday
-    season = 0.12 * np.cos(2 * np.pi * (dates.dayofyear.to_numpy() - 300) / 365.25)
+    season = 0.12 * np.cos(2 * np.pi * (dates.day_of_year.to_numpy() - 300) / 365.25)
     gifts = 0.45 * ((dates.month == 12) & (dates.day >= 10) & (dates.day <= 24))
     level = np.log(series.of_item("base")) + 0.15 * pairs
     return np.asarray(level[:, None] + store[series.store] + season + gifts)

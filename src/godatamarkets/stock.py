@@ -85,6 +85,6 @@ class Stock:
 
 
 def _reviews(dates: pd.DatetimeIndex) -> NDArray[np.bool_]:
-    shut, monday = np.asarray(closed(dates)), np.asarray(dates.dayofweek == 0)
+    shut, monday = np.asarray(closed(dates)), np.asarray(dates.day_of_week == 0)
     late = np.append(False, (monday & shut)[:-1])
     return np.asarray((monday & ~shut) | late)

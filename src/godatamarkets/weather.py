@@ -69,7 +69,7 @@ def scale(variable: str) -> Floats:
 def climate(cities: Sequence[City], days: int) -> Climate:
     """Return the chance of rain and the mean temperature, from START − HISTORY on."""
     index = pd.date_range(START - pd.Timedelta(days=HISTORY), periods=days + HISTORY)
-    day = index.dayofyear.to_numpy(np.float64)
+    day = index.day_of_year.to_numpy(np.float64)
     rows = [[c.wet_winter, c.wet_summer, c.temp_mean, c.temp_swing] for c in cities]
     winter, summer, mean, swing = (column[:, None] for column in np.array(rows).T)
     rain_cycle = np.cos(2 * np.pi * (day - 15) / 365.25)

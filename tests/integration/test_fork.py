@@ -97,7 +97,7 @@ def hot_days(count: int = 1300) -> dict[str, pd.DataFrame]:
 
 
 def _season(days: pd.Series) -> np.ndarray:
-    return np.asarray(14 - 9 * np.cos(2 * np.pi * days.dt.dayofyear.to_numpy() / 365.25))
+    return np.asarray(14 - 9 * np.cos(2 * np.pi * days.dt.day_of_year.to_numpy() / 365.25))
 
 
 def _run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":

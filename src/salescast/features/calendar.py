@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 def calendar(dates: pd.DatetimeIndex) -> dict[str, Floats]:
     """Return weekday (Monday is 0) and `christmas` (1 on 10–24 December), shape (n,) each."""
     return {
-        "weekday": dates.weekday.to_numpy(dtype=np.float64),
+        "weekday": dates.day_of_week.to_numpy(dtype=np.float64),
         "christmas": ((dates.month == 12) & (dates.day >= 10) & (dates.day <= 24)).astype(float),
     }
 

@@ -70,7 +70,7 @@ def test_a_challenger_that_is_the_baseline_scores_like_it(world):
 def test_a_day_sold_out_is_scored_against_more_than_was_sold(world):
     """Demand beyond the empty shelf is estimated, and flagged."""
     happened = past(world[0], FIRST + pd.Timedelta(days=199))
-    happened["sold_out"] = happened["date"].dt.weekday == 0
+    happened["sold_out"] = happened["date"].dt.day_of_week == 0
     scored = outcomes(predictions(world), estimate(happened), unit_costs(make_items()))
     sold = scored.merge(happened[["store_id", "item_id", "date", "units"]])
     short = sold["sold_out"]

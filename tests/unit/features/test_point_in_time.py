@@ -181,11 +181,11 @@ def test_foreseen_weather_is_the_weather_that_came():
 def test_a_weekday_without_trade_is_closed():
     """A shop that never opens on Saturdays is closed on the coming ones."""
     tables, origin = make_tables(), FIRST + pd.Timedelta(days=150)
-    tables["sales"] = tables["sales"][tables["sales"]["date"].dt.weekday != 5]
+    tables["sales"] = tables["sales"][tables["sales"]["date"].dt.day_of_week != 5]
 
     rows = build(tables, [origin])
 
-    assert (rows["closed"] == (rows["date"].dt.weekday == 5)).all()
+    assert (rows["closed"] == (rows["date"].dt.day_of_week == 5)).all()
 
 
 def test_a_new_series_leans_on_its_item():

@@ -57,7 +57,7 @@ def test_broken_data_leave_demand_and_stock_alone(name: str):
 
 
 @pytest.mark.parametrize(
-    ("text", "summary"),
+    ("text", "reason"),
     [
         ("flood@2022-03-01", "known are new_store"),
         ("gauge_unit", "needs @YYYY-MM-DD"),
@@ -71,11 +71,11 @@ def test_broken_data_leave_demand_and_stock_alone(name: str):
         ("negative_units@2022-03-01:share=2", "must lie between 0 and 1"),
     ],
 )
-def test_a_misspelt_fault_is_refused_with_what_is_known(text: str, says: str):
+def test_a_misspelt_fault_is_refused_with_what_is_known(text: str, reason: str):
     """The message names the fault and the choices."""
     with pytest.raises(ValueError, match=r"^fault ") as error:
         Retailer("small", faults=[text])
-    assert says in str(error.value)
+    assert reason in str(error.value)
 
 
 def test_a_new_store_is_known_two_weeks_ahead():

@@ -126,16 +126,16 @@ def test_the_day_of_the_order_itself_stays_as_it_was():
 
 
 @pytest.mark.parametrize(
-    ("orders", "summary"),
+    ("orders", "reason"),
     [
         ({"store_id": ["rome-1"], "item_id": ["u1"], "units": [1]}, "rome-1 × u1: no such series"),
         ({"store_id": ["london-1"], "item_id": ["u1"], "units": [-1]}, "-1 is not a whole count"),
         ({"store_id": ["london-1"], "item_id": ["u1"], "units": [1.5]}, "1.5 is not a whole count"),
     ],
 )
-def test_a_wrong_order_is_refused(orders: dict[str, list[object]], says: str):
+def test_a_wrong_order_is_refused(orders: dict[str, list[object]], reason: str):
     """Unknown series and odd units are named."""
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=reason):
         Retailer("small").deliver("2022-02-07", orders=pd.DataFrame(orders))
 
 

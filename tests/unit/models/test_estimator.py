@@ -73,7 +73,7 @@ def test_any_class_learns_that_saturdays_sell_twice_as_much(seen, path, params):
     """The simulated Saturdays have a mean of 8, other days of 4."""
     rows = training_rows(*seen)
     expected = predict(learn(seen, path, **params), rows, LEVELS, CRITICAL)["mean"].to_numpy()
-    saturday = (rows["date"].dt.weekday == 5).to_numpy()
+    saturday = (rows["date"].dt.day_of_week == 5).to_numpy()
     assert expected[saturday].mean() / expected[~saturday].mean() == pytest.approx(2, rel=0.25)
 
 

@@ -45,7 +45,7 @@ def learned(request):
 def test_it_learns_that_saturdays_sell_twice_as_much(learned):
     """The simulated Saturdays have a mean of 8, other days of 4."""
     model, rows = learned
-    saturday = (rows["date"].dt.weekday == 5).to_numpy()
+    saturday = (rows["date"].dt.day_of_week == 5).to_numpy()
     expected = mean(model, rows)
     assert expected[saturday].mean() == pytest.approx(8, rel=0.1)
     assert expected[~saturday].mean() == pytest.approx(4, rel=0.1)
@@ -104,9 +104,9 @@ def test_days_sold_out_teach_nothing():
     """What was sold is then less than what was wanted."""
     tables, origin = make_tables(), FIRST + pd.Timedelta(days=120)
     known = past(tables, origin)
-    known["sold_out"] = known["date"].dt.weekday == 5
+    known["sold_out"] = known["date"].dt.day_of_week == 5
     rows = training_rows(build(tables, [FIRST + pd.Timedelta(days=90)]), known)
-    assert not (rows["date"].dt.weekday == 5).any()
+    assert not (rows["date"].dt.day_of_week == 5).any()
 
 
 def test_too_few_rows_are_refused(learned):

@@ -5,17 +5,16 @@ import pandas as pd
 import pytest
 
 from salescast.evaluation.backtest import Recipe, cutoffs, fits
+from salescast.evaluation.rehearsal import PLANNER, rehearse
 from salescast.features.point_in_time import build, past
 from salescast.models.response import estimate
 from salescast.ordering.orders import Cycle, Limit
 from salescast.ordering.replenishment import (
-    PLANNER,
     SERIES,
     beside,
     decide,
     dependence,
     position,
-    rehearse,
     sold,
     truth_for,
 )
