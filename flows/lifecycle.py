@@ -1,5 +1,6 @@
 """Everything once: from a delivery to a served forecast, a fortnight of truth, and a report."""
 
+from collections.abc import Callable, Mapping
 from datetime import date
 
 from flows.deploy import deploy
@@ -23,3 +24,9 @@ def lifecycle(run: Run, start: date, end: date) -> Result:
     monitor(run)
     forecast(run)
     return run("answer")
+
+
+FLOWS: Mapping[str, Callable[..., Result]] = {
+    flow.__name__: flow for flow in (deploy, forecast, ingest, lifecycle, monitor, train)
+}
+"""Every flow by name, for the command line."""

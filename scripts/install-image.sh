@@ -9,3 +9,5 @@ python3 -m venv "$environment"
 sed -E '/^ *--hash/d; s/ *\\$//' requirements.lock >"$environment/constraints.txt"
 "$environment/bin/python" -m pip install --quiet --no-cache-dir --disable-pip-version-check \
     --constraint "$environment/constraints.txt" ".[$extra]"
+# The wheel is the library; the image's own environment also gets the shells (docs/adr/0010).
+cp -R api flows "$("$environment/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"

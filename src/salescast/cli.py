@@ -83,6 +83,11 @@ def main() -> None:
         app()
     except SalescastError as error:
         _fail(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name not in {"api", "flows"}:
+            raise
+        reason = f"the wheel has no {error.name}/; run this in a checkout or in the image"
+        _fail(reason, SalescastError.exit_code)
     except OSError as error:  # a full or read-only disk, wherever a library meets it
         _fail(f"{error}; free space or allow writing, then run again", SalescastError.exit_code)
 
@@ -96,10 +101,9 @@ def _flow(name: str, engine: Engine, settings: Settings, **options: Any) -> dict
     """Run the flow `name` and return its result."""
     if engine is Engine.inline:
         from flows.engine import inline
+        from flows.lifecycle import FLOWS
 
-        plain = __import__(f"flows.{name}", fromlist=[name])
-        result: dict[str, Any] = getattr(plain, name)(inline(settings), **options)
-        return result
+        return FLOWS[name](inline(settings), **options)
     logging.getLogger("salescast").info("prefect   starting …")
     from flows import on_prefect
 
@@ -246,6 +250,8 @@ def serve(
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 
+    from api.protocol import PatientProtocol
+
     if host:  # the application protects itself where it can be reached from elsewhere
         os.environ[f"{PREFIX}SERVING__HOST"] = host
     settings = read_settings()
@@ -255,7 +261,7 @@ def serve(
     config = uvicorn.Config(
         "api.main:create_app",
         factory=True,
-        http=__import__("api.protocol", fromlist=["protocol"]).PatientProtocol,
+        http=PatientProtocol,
         log_level="warning",
         server_header=False,
         workers=workers,

@@ -115,7 +115,7 @@ def test_help_lists_the_commands_that_are_tested():
     """A command that is added gets a test."""
     names = {command.name or command.callback.__name__ for command in app.registered_commands}
     folder = Path(__file__).parent.parent
-    tests = "".join(path.read_text("utf-8") for path in folder.glob("*/test_*.py"))
+    tests = "".join(path.read_text("utf-8") for path in folder.rglob("test_*.py"))
     assert {name for name in names if f'"{name}"' not in tests} == set()
 
 
