@@ -27,8 +27,8 @@ from salescast.monitoring import alarms, live_scores
 from salescast.monitoring.alarms import Limits
 from salescast.ordering.orders import unit_costs
 from salescast.settings import read_settings
-from salescast.stages.training import recipe
-from salescast.stages.watching import WATCHED_DAYS
+from salescast.stages.configured import recipe
+from salescast.stages.live_monitoring import WATCHED_DAYS
 
 SIZE = os.environ.get("SIZE", "demo")  # of the worlds whose behaviour is watched
 SEEDS = range(401, 401 + int(os.environ.get("SEEDS", "20")))

@@ -26,7 +26,7 @@ from salescast.evaluation.backtest import cutoffs
 from salescast.features import point_in_time
 from salescast.ordering.orders import newsvendor_cost, unit_costs
 from salescast.settings import read_settings
-from salescast.stages.training import recipe
+from salescast.stages.configured import recipe
 
 FILE = "frankfurt_forecasts/ecmwf_day_ahead_precipitation.csv"
 FRANKFURT = City(

@@ -24,9 +24,9 @@ from salescast.evaluation.backtest import CHALLENGER, Recipe
 from salescast.evaluation.inference import surely
 from salescast.features import point_in_time
 from salescast.settings import read_settings
-from salescast.stages.examination import policy
+from salescast.stages.backtesting import scored
+from salescast.stages.configured import gate_policy, recipe
 from salescast.stages.feature_table import origins
-from salescast.stages.training import recipe, scored
 
 SIZE, SEED, WEEKS, REFIT = "small", 7, 104, 13
 COMPARISONS = 1000  # of each pair and saving; the bar asks for 200
@@ -87,7 +87,7 @@ def drawn(values: Floats, count: int, origins: int, run: int) -> Floats:
 
 def promoted(savings: Floats, champion: float, seed: int) -> float:
     """Return the share of comparisons (rows) that the gate's rule would promote."""
-    bounds = policy(read_settings("config.toml"))
+    bounds = gate_policy(read_settings("config.toml"))
     tie = bounds.min_saving * champion
     sure = [surely(list(row), bounds.block, seed, bounds.promotion_error) > tie for row in savings]
     return float(np.mean(sure))

@@ -18,7 +18,7 @@ from salescast.evaluation.metrics import bootstrap
 from salescast.models.forecaster import BASELINES
 from salescast.settings import Settings, read_settings
 from salescast.stages import STAGES
-from salescast.stages.training import scored
+from salescast.stages.backtesting import scored
 
 SCRIPT = Path(__file__).parent.parent / "docs" / "how-to" / "uk_gift_retailer.py"
 SHOP = FOLDER / "real"

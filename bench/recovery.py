@@ -30,7 +30,8 @@ from salescast.ledger.ledger import Ledger
 from salescast.models import forecaster
 from salescast.ordering.orders import newsvendor_cost, unit_costs
 from salescast.release import Release, Releases
-from salescast.stages.training import origins, recipe
+from salescast.stages.configured import recipe
+from salescast.stages.feature_table import origins
 
 FAULTS = tuple(os.environ.get("FAULTS", "competitor,sensitivity_shift").split(","))
 SEEDS = range(7, 7 + int(os.environ.get("SEEDS", "3")))

@@ -21,8 +21,8 @@ from salescast.evaluation.backtest import CHALLENGER, Recipe
 from salescast.features import point_in_time
 from salescast.ordering.orders import newsvendor_cost, unit_costs
 from salescast.settings import read_settings
+from salescast.stages.configured import recipe
 from salescast.stages.feature_table import origins
-from salescast.stages.training import recipe
 
 SEEDS = (101, 202, 303)  # of the bench; nothing is tuned on them
 BANDS = {"1-3": (1, 3), "4-7": (4, 7), "8-14": (8, 14)}

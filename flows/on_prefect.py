@@ -35,9 +35,9 @@ from flows.engine import Run, telling
 from salescast.errors import ConfigError, FeedUnavailableError, StoreUnavailableError
 from salescast.settings import Scale, Settings, read_settings
 from salescast.stages import PARTITIONED, STAGES, Result
-from salescast.stages.adapt import adapt
+from salescast.stages.adaptation import adapt
+from salescast.stages.gating import raise_refusal
 from salescast.stages.ingestion import rehearsal
-from salescast.stages.judging import raise_refusal
 from salescast.stages.partitions import Each, one_by_one
 from salescast.stages.promotion import decision_of
 

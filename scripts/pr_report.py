@@ -24,7 +24,7 @@ from salescast.errors import ConfigError, DataQualityError, SalescastError
 from salescast.evaluation import metrics
 from salescast.evaluation.backtest import CHALLENGER, SEGMENTS, YEAR_DAYS
 from salescast.settings import Settings, read_settings
-from salescast.stages.training import scored
+from salescast.stages.backtesting import scored
 from scripts import github
 from scripts.verdict import MOST, Report, read_report, render
 

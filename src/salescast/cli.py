@@ -132,14 +132,14 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run the whole life cycle, and end with a forecast served over HTTP."""
-    from salescast.stages import summary
+    from salescast.stages import run_summary
     from salescast.stages.ingestion import open_workspace, rehearsal
 
     settings = open_workspace(read_settings(), workspace)
     start, end = rehearsal(settings)
     _flow("lifecycle", engine, settings, start=start, end=end)
-    result = summary.collect(settings)
-    print_result(result, as_json=as_json, text=summary.describe(result, settings))
+    result = run_summary.collect(settings)
+    print_result(result, as_json=as_json, text=run_summary.describe(result, settings))
 
 
 @app.command()
@@ -166,9 +166,9 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train, backtest and judge a challenger; exit code 3 where the gate refuses it."""
-    from salescast.stages.adapt import adapt
-    from salescast.stages.judging import raise_refusal
-    from salescast.stages.training import tune
+    from salescast.stages.adaptation import adapt
+    from salescast.stages.gating import raise_refusal
+    from salescast.stages.tuning import tune
 
     settings = read_settings()
     if search:

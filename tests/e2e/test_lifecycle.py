@@ -15,7 +15,7 @@ from salescast.data import versions
 from salescast.ledger.ledger import Ledger
 from salescast.registry import read_model
 from salescast.settings import Settings, read_settings
-from salescast.stages.judging import open_registry
+from salescast.stages.configured import open_registry
 from tests.clones import ROOT, clone_head, code_of, git_status, shrink
 from tests.workspaces import run_here
 

@@ -36,8 +36,7 @@ from salescast.models.forecaster import Model, fit, predict
 from salescast.models.response import estimate
 from salescast.ordering.orders import unit_costs
 from salescast.settings import read_settings
-from salescast.stages.examination import policy
-from salescast.stages.training import recipe
+from salescast.stages.configured import gate_policy, recipe
 from tests.workspaces import CONFIG
 
 CUTOFFS, HISTORY = 13, 400
@@ -102,7 +101,7 @@ def shop() -> Shop:
         rows,
         tested,
         how,
-        policy(settings),
+        gate_policy(settings),
         happened,
         came,
         model,

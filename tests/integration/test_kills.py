@@ -19,7 +19,7 @@ from salescast.contract.schema import as_of
 from salescast.data import store, versions
 from salescast.ledger.ledger import Ledger
 from salescast.settings import read_settings
-from salescast.stages.judging import open_registry
+from salescast.stages.configured import open_registry
 from tests.builders import make_tables
 from tests.workspaces import DAYS, LAST, approve, contents, make_workspace
 

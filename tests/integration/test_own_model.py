@@ -20,10 +20,10 @@ from salescast.data import store
 from salescast.errors import DataQualityError
 from salescast.release import Releases
 from salescast.settings import Settings, read_settings
+from salescast.stages.configured import open_registry
 from salescast.stages.forecasting import forecast
-from salescast.stages.judging import open_registry
 from salescast.stages.promotion import promote
-from salescast.stages.training import tune
+from salescast.stages.tuning import tune
 from tests.builders import make_tables
 from tests.unit.api.test_api_routes import ask
 from tests.workspaces import approve, make_workspace

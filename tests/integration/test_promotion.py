@@ -25,7 +25,7 @@ from salescast.registry import Candidate
 from salescast.release import Release, Releases, encode, example_of
 from salescast.settings import read_settings
 from salescast.stages import promotion
-from salescast.stages.judging import open_registry
+from salescast.stages.configured import open_registry
 from salescast.stages.promotion import promote, rollback, settle
 from tests.conftest import ROOT
 from tests.releases import make_files

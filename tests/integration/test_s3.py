@@ -13,7 +13,7 @@ from salescast.errors import StoreUnavailableError
 from salescast.ledger.ledger import Ledger
 from salescast.settings import Settings, read_settings
 from salescast.stages import STAGES
-from salescast.stages.judging import open_registry
+from salescast.stages.configured import open_registry
 from salescast.stages.promotion import promote
 from tests.builders import make_tables
 from tests.integration.test_promotion import log_version

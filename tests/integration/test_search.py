@@ -6,7 +6,7 @@ import mlflow
 import pytest
 
 from salescast.registry import Registry
-from salescast.stages.search import SPACES, search
+from salescast.stages.tuning import SPACES, search
 
 START = {"recent_days": 56, "drift": 1.0, "departure": 1.0}
 BOOST = {name: low for name, (low, _) in SPACES["boosting"].items()}

@@ -186,7 +186,7 @@ def test_a_version_is_started_watched_and_rolled_back_to(judged, releases):
 def test_a_refused_version_stays_in_the_shadow(judged):
     """It may be looked at, but serves nobody."""
     from salescast.data.files import write_json
-    from salescast.stages.judging import open_registry
+    from salescast.stages.configured import open_registry
 
     registry = open_registry(judged)
     refused = {"verdict": "refuse", "checks": [], "version": 1}

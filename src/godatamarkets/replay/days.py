@@ -19,7 +19,7 @@ from salescast.errors import (
 )
 from salescast.ordering.orders import due
 from salescast.settings import Settings
-from salescast.stages.adapt import adapt
+from salescast.stages.adaptation import adapt
 
 Engine = Callable[[Settings], Run]
 Tell = Callable[[World], None]

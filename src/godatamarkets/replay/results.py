@@ -21,7 +21,7 @@ from salescast.ordering.replenishment import SERIES, draw
 from salescast.ordering.sample_paths import Dependence
 from salescast.release import Release, Releases
 from salescast.settings import Settings
-from salescast.stages.training import cycle_of
+from salescast.stages.configured import order_cycle
 
 DAY = pd.Timedelta(days=1)
 TITLES = {
@@ -122,7 +122,7 @@ def _ground(world: World, tables: schema.Tables, reviews: list[pd.Timestamp]) ->
     last = pd.Timestamp(world.journal[-1]["day"])
     wanted = world.shop.wanted(reviews[0] - (LOOK_BACK - 1) * DAY, last)
     return accounts.Ground(
-        series, wanted, LOOK_BACK, world.shop.on_hand(reviews[0]), cycle_of(world.settings)
+        series, wanted, LOOK_BACK, world.shop.on_hand(reviews[0]), order_cycle(world.settings)
     )
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from salescast.evaluation.backtest import YEAR_DAYS, scores
+from salescast.models.forecaster import label
 
 HALF_A_YEAR = 180  # days: nearer is the same year's season
 TYPICAL = 0.01  # index of a column that hardly ever moves
@@ -35,8 +36,32 @@ def live_scorecard(
     }
 
 
+def mirrored_quantiles(scored: pd.DataFrame, quantiles: Sequence[float]) -> list[float]:
+    """Return the quantiles that all these forecasts have, each with its mirror image 1 − q.
+
+    The configured ones may have changed since the forecasts were made.
+    """
+    columns = {label(q): q for q in quantiles}
+    complete = {name for name in columns if name in scored and scored[name].notna().all()}
+    return [q for name, q in columns.items() if {name, label(round(1.0 - q, 6))} <= complete]
+
+
 def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
+
+
+def input_drift(
+    rows: pd.DataFrame, columns: Sequence[str], today: pd.Timestamp, days: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return each column's drift over the last `days`, and the bound of what is usual.
+
+    `rows`: features by origin; columns without any value are left out.
+    """
+    measured = [name for name in columns if rows[name].notna().any()]
+    rows, start = rows[["origin", *measured]], today - pd.Timedelta(days=days)
+    recent, earlier = rows[rows["origin"] > start], rows[rows["origin"] <= start]
+    usual = usual_drift(earlier, measured, days)
+    return drift(same_season(rows, today), recent, measured), usual
 
 
 def same_season(rows: pd.DataFrame, origin: pd.Timestamp) -> pd.DataFrame:

@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from salescast.contract import schema
 from salescast.errors import ConfigError, DataQualityError
 
 Values = NDArray[np.float64]
@@ -31,6 +32,11 @@ Ints = NDArray[np.int64]
 
 PLANNER_DAYS = 28  # the status-quo planner looks back this far
 PLANNER_COVER = 9 * 1.25  # … and orders up to so many days of mean demand
+
+
+def item_costs(tables: schema.Tables) -> pd.DataFrame:
+    """Return `unit_costs` of the newest row of every item."""
+    return unit_costs(schema.latest("items", tables["items"]))
 
 
 def unit_costs(items: pd.DataFrame) -> pd.DataFrame:

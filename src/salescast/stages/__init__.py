@@ -10,37 +10,42 @@ from typing import Any
 
 from salescast.errors import ConfigError
 from salescast.settings import Settings
+from salescast.stages.answering import answer
+from salescast.stages.backtesting import backtest
 from salescast.stages.canary import canary
 from salescast.stages.feature_table import features
-from salescast.stages.forecasting import answer, forecast, order
+from salescast.stages.forecasting import forecast
+from salescast.stages.gating import gate
 from salescast.stages.ingestion import ingest, validate, version
-from salescast.stages.judging import gate, register
+from salescast.stages.live_monitoring import monitor
+from salescast.stages.order_proposal import order
 from salescast.stages.promotion import promote
-from salescast.stages.training import backtest, train
-from salescast.stages.watching import monitor
+from salescast.stages.registration import register
+from salescast.stages.training import train
 
 Result = dict[str, Any]
+Stage = Callable[..., Result]
 
-REPRODUCIBLE: Mapping[str, Callable[..., Result]] = {
-    "validate": validate,
-    "features": features,
-    "backtest": backtest,
-    "train": train,
+REPRODUCIBLE: Mapping[str, Stage] = {
+    stage.__name__: stage for stage in (validate, features, backtest, train)
 }
 """Stages that depend on files and settings alone: the ones `dvc repro` runs."""
 
-STAGES: Mapping[str, Callable[..., Result]] = {
-    "ingest": ingest,
-    "version": version,
-    **REPRODUCIBLE,
-    "register": register,
-    "gate": gate,
-    "promote": promote,
-    "forecast": forecast,
-    "order": order,
-    "answer": answer,
-    "monitor": monitor,
-    "canary": canary,
+STAGES: Mapping[str, Stage] = {
+    stage.__name__: stage
+    for stage in (
+        ingest,
+        version,
+        *REPRODUCIBLE.values(),
+        register,
+        gate,
+        promote,
+        forecast,
+        order,
+        answer,
+        monitor,
+        canary,
+    )
 }
 
 PARTITIONED = ("features", "forecast")

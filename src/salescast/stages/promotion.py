@@ -24,7 +24,8 @@ from salescast.ledger.ledger import Ledger
 from salescast.registry import Version
 from salescast.release import Release, Releases, Trial, write_trial
 from salescast.settings import Settings
-from salescast.stages.judging import open_registry, raise_refusal
+from salescast.stages.configured import open_registry
+from salescast.stages.gating import raise_refusal
 from salescast.stages.packing import assemble
 from salescast.stages.probe import probe
 

@@ -8,7 +8,7 @@ import pytest
 from salescast.data import store
 from salescast.data.files import write_json
 from salescast.settings import Settings, read_settings
-from salescast.stages.adapt import adapt
+from salescast.stages.adaptation import adapt
 from tests.builders import make_tables
 from tests.workspaces import DAYS, LAST, make_workspace
 

@@ -1,0 +1,78 @@
+"""What the settings describe, as objects of the other packages."""
+
+import dataclasses
+from datetime import date
+from typing import Any
+
+from salescast.contract.schema import Tables
+from salescast.evaluation.backtest import Recipe
+from salescast.evaluation.gate import Policy
+from salescast.models.estimator import PATH
+from salescast.models.response import NEVER
+from salescast.ordering.orders import Cycle, item_costs
+from salescast.registry import Registry
+from salescast.release import Bundle, Releases
+from salescast.settings import Settings
+
+EPOCH = date(1970, 1, 1)
+NOT_PARAMETERS = {
+    "kind", "seed", "since", "estimator", "estimator_params", "estimator_space", "trusted_types"
+}  # fmt: skip
+WEEK = 7  # days: origins closer together share days, so the gate resamples whole weeks of days
+
+
+def open_registry(settings: Settings) -> Registry:
+    """Return the model registry of this workspace."""
+    return Registry(
+        settings.mlflow_uri,
+        settings.product.model,
+        settings.artifacts,
+        settings.artifacts_uri,
+        settings.model.trusted_types,
+    )
+
+
+def open_releases(settings: Settings) -> Releases:
+    """Return the folder of promoted releases."""
+    return Releases(settings.releases, settings.model.trusted_types)
+
+
+def champion_release(settings: Settings) -> Bundle:
+    """Return the release that serves; raise NoChampionError where none was promoted."""
+    releases = open_releases(settings)
+    return releases.read(releases.champion())
+
+
+def recipe(settings: Settings, tables: Tables) -> Recipe:
+    """Return how the model is made, from the settings and the items' costs."""
+    costs = item_costs(tables)
+    return Recipe(
+        settings.model.kind,
+        _model_parameters(settings),
+        settings.model.seed,
+        settings.forecast.quantiles,
+        dict(zip(costs["item_id"], costs["critical_ratio"], strict=True)),
+    )
+
+
+def _model_parameters(settings: Settings) -> dict[str, Any]:
+    model = settings.model
+    if model.kind == "estimator":
+        return {PATH: model.estimator, **model.estimator_params}
+    since = float((model.since - EPOCH).days) if model.since else NEVER
+    return model.model_dump(exclude=NOT_PARAMETERS) | {"since": since}
+
+
+def order_cycle(settings: Settings) -> Cycle:
+    """Return how often orders are placed, how long they take and when holding is charged."""
+    return Cycle(settings.costs.review_days, settings.costs.delivery_days, settings.costs.held)
+
+
+def gate_policy(settings: Settings) -> Policy:
+    """Return the bounds of the gate."""
+    plan = settings.backtest
+    overlap = -(-settings.forecast.horizon // plan.every_days)
+    unit, block = ("origin", overlap) if plan.every_days >= WEEK else ("date", WEEK)
+    names = {field.name for field in dataclasses.fields(Policy)}
+    bounds = settings.gate.model_dump(include=names)
+    return Policy(**bounds, unit=unit, block=block, seed=settings.model.seed)

@@ -1,0 +1,124 @@
+"""Tuning: search hyperparameters by cost at rolling origins; the only user of Optuna."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from salescast.contract.schema import last_day
+from salescast.data import store
+from salescast.errors import ConfigError
+from salescast.evaluation.backtest import CHALLENGER, outcomes, served_by
+from salescast.features import point_in_time as feature
+from salescast.models.forecaster import fit
+from salescast.models.response import estimate
+from salescast.ordering.orders import item_costs
+from salescast.settings import Settings
+from salescast.stages.configured import open_registry, recipe
+from salescast.stages.feature_table import build_rows, origins
+
+SEARCHED_ORIGINS = 6  # all before the backtest's, which must not be tuned on
+
+Space = Mapping[str, tuple[float, float]]
+
+SPACES: Mapping[str, Space] = {
+    "integrated": {"recent_days": (28, 112), "drift": (0.2, 4.0), "departure": (0.3, 3.0)},
+    "boosting": {
+        "iterations": (60, 300),
+        "learning_rate": (0.02, 0.2),
+        "max_leaf_nodes": (8, 64),
+        "min_samples_leaf": (20, 400),
+        "l2_regularization": (0.1, 20.0),
+    },
+}
+"""Bounds of each parameter, searched on a log scale; whole numbers between whole bounds."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One set of parameters and what it cost, money per series and day."""
+
+    params: Mapping[str, float]
+    cost: float
+
+
+def tune(settings: Settings, trials: int) -> dict[str, Any]:
+    """Search hyperparameters at origins before the backtest's and log each trial to MLflow.
+
+    Returns `params`, the cheapest ones, and as `variables` of the environment, for the stages.
+    """
+    how = recipe(settings, store.read_all(settings.data))
+    space = _space(settings)
+    found = search(space, how.params, _cost_function(settings), trials, how.seed)
+    open_registry(settings).log_search([(t.params, t.cost) for t in found], f"search {how.kind}")
+    best = found[0]
+    values = ", ".join(f"{name} {value:.3g}" for name, value in best.params.items())
+    return {
+        "params": dict(best.params),
+        "variables": _variables(how.kind, best.params),
+        "cost": best.cost,
+        "summary": f"{trials} {'trial' if trials == 1 else 'trials'} of {how.kind}: "
+        f"{best.cost:.4f} a series and day with {values}",
+    }
+
+
+def _cost_function(settings: Settings) -> Callable[[dict[str, float]], float]:
+    """Return a function of parameters: the cost a series and day of a model fitted with them."""
+    tables = store.read_all(settings.data)
+    trained, tested = origins(settings, tables)
+    week = pd.Timedelta(days=settings.backtest.every_days)
+    searched = [tested[0] - week * i for i in range(2, 2 + SEARCHED_ORIGINS)][::-1]
+    rows, how = build_rows(settings, tables, trained, searched), recipe(settings, tables)
+    happened = feature.past(tables, searched[0])
+    known, served = rows[rows["origin"] < searched[0]], rows[rows["origin"].isin(searched)]
+    truth, costs = estimate(feature.past(tables, last_day(tables))), item_costs(tables)
+
+    def cost(params: dict[str, float]) -> float:
+        model = fit(known, happened, how.kind, {**how.params, **params}, how.seed)
+        predictions = served_by(model, served, how, CHALLENGER)
+        return float(outcomes(predictions, truth, costs)["cost"].mean())
+
+    return cost
+
+
+def _space(settings: Settings) -> Space:
+    kind = settings.model.kind
+    space = settings.model.estimator_space if kind == "estimator" else SPACES[kind]
+    if not space:
+        raise ConfigError("model.estimator_space is empty; name what to search: alpha = [0.01, 10]")
+    return space
+
+
+def _variables(kind: str, params: Mapping[str, float]) -> dict[str, str]:
+    if kind == "estimator":  # as one table, since the case of its names matters
+        return {"SALESCAST_MODEL__ESTIMATOR_PARAMS": json.dumps(dict(params))}
+    return {f"SALESCAST_MODEL__{name.upper()}": str(value) for name, value in params.items()}
+
+
+def search(
+    space: Space,
+    start: Mapping[str, Any],
+    cost_of: Callable[[dict[str, float]], float],
+    trials: int,
+    seed: int,
+) -> list[Trial]:
+    """Return `trials` trials, cheapest first; the first one tried is `start`."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+    study.enqueue_trial({name: start[name] for name in space})
+    study.optimize(lambda trial: cost_of(_suggest(trial, space)), n_trials=trials)
+    done = [Trial(dict(trial.params), float(trial.value or 0.0)) for trial in study.trials]
+    return sorted(done, key=lambda trial: trial.cost)
+
+
+def _suggest(trial: Any, space: Space) -> dict[str, float]:
+    return {
+        name: trial.suggest_int(name, int(low), int(high), log=True)
+        if isinstance(low, int) and isinstance(high, int)
+        else trial.suggest_float(name, low, high, log=True)
+        for name, (low, high) in space.items()
+    }
