@@ -13,7 +13,7 @@ from mkdocs.structure.files import File
 from typer.main import get_command
 
 from api.main import create_app
-from salescast.cli import app
+from salescast.cli import command_line
 from salescast.contract.schema import TABLES
 from salescast.settings import read_settings
 from scripts import pictures
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 
 def cli() -> str:
     """Return a section per command: what it does, its arguments and options."""
-    group: Any = get_command(app)
+    group: Any = get_command(command_line())
     lines = ["# Command line", "", "Made from the code: what `salescast COMMAND --help` says.", ""]
     for name, command in group.commands.items():
         lines += [f"## salescast {name}", "", str(command.help), ""]

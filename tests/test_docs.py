@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from salescast.cli import app
+from salescast.cli import command_line
 
 ROOT = Path(__file__).parent.parent
 PROSE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
@@ -72,6 +72,6 @@ def _commands() -> Iterator[tuple[str, list[str]]]:
 @pytest.mark.parametrize(("page", "words"), _commands(), ids=str)
 def test_each_command_of_the_prose_is_understood(page: str, words: list[str]) -> None:
     """Whoever copies a command gets no "no such option"."""
-    group: Any = get_command(app)
+    group: Any = get_command(command_line())
     command = group.commands[words[0]]
     assert command.make_context(words[0], words[1:], resilient_parsing=False).params is not None

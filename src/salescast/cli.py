@@ -7,6 +7,7 @@ import socket
 import sys
 from datetime import date, datetime
 from enum import StrEnum
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -75,12 +76,18 @@ def prepare() -> None:
     log.propagate = False
 
 
-def main() -> None:
-    """Run the command; an error of ours is one line on stderr and its exit code."""
+@cache
+def command_line() -> typer.Typer:
+    """Return the commands of the product and of the packages installed with it."""
     for plugin in entry_points(group="salescast.commands"):
         app.command(plugin.name)(plugin.load())
+    return app
+
+
+def main() -> None:
+    """Run the command; an error of ours is one line on stderr and its exit code."""
     try:
-        app()
+        command_line()()
     except SalescastError as error:
         _fail(str(error), error.exit_code)
     except ModuleNotFoundError as error:
