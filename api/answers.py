@@ -9,7 +9,7 @@ import pandas as pd
 from api.detail import Detail, Key
 from api.snapshot import Snapshot, days_of, encode
 from salescast.features.whatif import WhatIf, imagine
-from salescast.models.forecaster import label
+from salescast.models.forecaster import quantile_column
 from salescast.release.forecasts import SERIES, issue
 
 
@@ -61,7 +61,7 @@ def what_if(
     made["degraded"] = [
         list(day) for key in keys for day in snapshot.forecasts[key].degraded[: len(leads)]
     ]
-    each = days_of(made, [label(level) for level in quantiles])
+    each = days_of(made, [quantile_column(level) for level in quantiles])
     whole = [each[at : at + len(leads)] for at in range(0, len(each), len(leads))]
     found = [
         dict(zip(SERIES, key, strict=True))

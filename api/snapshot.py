@@ -15,7 +15,7 @@ from api.detail import Detail, Key
 from salescast.contract import schema
 from salescast.contract.schema import Tables
 from salescast.models.explanation import CAUSES
-from salescast.models.forecaster import label
+from salescast.models.forecaster import quantile_column
 from salescast.release.forecasts import SERIES
 
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
@@ -68,7 +68,7 @@ def take(
 
     `contract`: the model's; `about`: what else is said about the champion.
     """
-    levels = {level: label(level) for level in contract["quantiles"]}
+    levels = {level: quantile_column(level) for level in contract["quantiles"]}
     series = _describe(made, tables)
     model = {name: contract[name] for name in ("horizon", "quantiles", "weather")}
     return Snapshot(

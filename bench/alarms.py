@@ -71,16 +71,16 @@ def asked(
     happened = point_in_time.past(tables, end)
     happened = happened[happened["date"] > cutoff]
     said = {
-        shift: response.news(happened, made.parts.response, shift)
+        shift: response.shift_evidence(happened, made.parts.response, shift)
         for shift in (bars.shift, -bars.shift)
     }
     rows = point_in_time.build(tables, pd.date_range(cutoff, end - DAY), horizon=1)
     served = backtest.served_by(made, rows, how, "live")
-    truth = response.estimate(happened, made.parts.response)
+    truth = response.uncensor(happened, made.parts.response)
     costs = unit_costs(schema.latest("items", tables["items"]))
     scored = backtest.outcomes(served, truth, costs)
     scored = scored.merge(truth[["store_id", "item_id", "date", "units"]])
-    levels = [forecaster.label(q) for q in how.quantiles]
+    levels = [forecaster.quantile_column(q) for q in how.quantiles]
     doubt = live_scores.doubt(tables["weather_forecast"])
     for day in pd.date_range(cutoff + DAY, end):
         so_far = {shift: part[part["date"] <= day] for shift, part in said.items()}

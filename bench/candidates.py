@@ -19,8 +19,8 @@ from salescast.models.forecaster import (
     WEATHER_CAME,
     Integrated,
     Model,
-    label,
     predict,
+    quantile_column,
     training_rows,
 )
 from salescast.ordering.orders import Values
@@ -173,7 +173,7 @@ def _conformal(seen: World, train: pd.DataFrame, served: pd.DataFrame) -> pd.Dat
     share = np.diff(np.r_[0.0, (np.array(levels[1:]) + levels[:-1]) / 2, 1.0])
     found = served[["store_id", "item_id", "origin", "date", "lead_time"]].reset_index(drop=True)
     found = found.assign(mean=values @ share, stock_target=np.rint(target))
-    return found.assign(**{label(q): np.rint(values[:, i]) for i, q in enumerate(levels)})
+    return found.assign(**{quantile_column(q): np.rint(values[:, i]) for i, q in enumerate(levels)})
 
 
 def _level(

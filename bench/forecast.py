@@ -85,7 +85,7 @@ def _for_peers(seen: World) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows = rows.rename(columns={"date": "ds"})
     key = ["unique_id", "ds"]
     last = seen.tables["sales"]["date"].max()
-    wanted = response.estimate(seen.past(last)).rename(columns={"date": "ds", "demand": "y"})
+    wanted = response.uncensor(seen.past(last)).rename(columns={"date": "ds", "demand": "y"})
     wanted["unique_id"] = wanted["store_id"] + "|" + wanted["item_id"]
     drawn = rows[rows["ds"] <= last].sample(frac=1.0, random_state=0).drop_duplicates(key)
     history = drawn[[*key, *COVARIATES]].merge(wanted[[*key, "y"]], on=key, how="left")

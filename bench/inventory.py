@@ -85,7 +85,7 @@ def trained(chain: Chain) -> Trained:
     for quarter in range(WEEKS // REFIT_WEEKS):
         cutoff = chain.first + pd.Timedelta(days=7 * REFIT_WEEKS * quarter)
         happened = point_in_time.past(chain.tables, cutoff)
-        truth = demand.estimate(happened)
+        truth = demand.uncensor(happened)
         for name, (source, kind) in KINDS.items():
             known = rows[source][rows[source]["origin"] < cutoff]
             fitted = forecaster.fit(known, happened, kind, {}, settings.model.seed)

@@ -25,7 +25,7 @@ from salescast.data.feeds import open_feed
 from salescast.evaluation.backtest import outcomes, scores
 from salescast.features.point_in_time import past
 from salescast.ledger.ledger import Ledger
-from salescast.models.response import estimate
+from salescast.models.response import uncensor
 from salescast.ordering.orders import unit_costs
 from salescast.settings import Settings, read_settings
 from salescast.stages.ingestion import Supply
@@ -101,7 +101,7 @@ def _scored(settings: Settings) -> Iterator[Figure]:
         served = ledger.forecasts()
     if served.empty:
         return
-    truth = estimate(past(tables, last_day(tables)))
+    truth = uncensor(past(tables, last_day(tables)))
     costs = unit_costs(latest("items", tables["items"]))
     rows = outcomes(served.assign(model="live"), truth, costs)
     for name, value in scores(rows, settings.forecast.quantiles).items():

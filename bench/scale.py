@@ -62,7 +62,7 @@ def prepare(copies: int) -> None:
         flags=re.MULTILINE,
     )
     (folder(copies) / "config.toml").write_text(text, "utf-8")
-    month = {n: rows[schema.TABLES[n].known].dt.to_period("M") for n, rows in tables.items()}
+    month = {n: rows[schema.TABLES[n].known_at].dt.to_period("M") for n, rows in tables.items()}
     for each in sorted(set(pd.concat([m.drop_duplicates() for m in month.values()]))):
         part = {name: rows[month[name] == each] for name, rows in tables.items()}
         store.append(folder(copies) / "data", {n: _copied(n, r, copies) for n, r in part.items()})

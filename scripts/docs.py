@@ -55,7 +55,7 @@ def tables() -> str:
     for table in TABLES.values():
         optional = " May be missing." if table.optional else ""
         key = ", ".join(f"`{name}`" for name in table.key)
-        lines += [f"## {table.name}", "", f"Key: {key}; known at `{table.known}`.{optional}", ""]
+        lines += [f"## {table.name}", "", f"Key: {key}; known at `{table.known_at}`.{optional}", ""]
         lines += ["| column | kind | possible | meaning |", "|---|---|---|---|"]
         lines += [
             f"| `{c.name}` | {c.kind}{', may be empty' if c.nullable else ''} "

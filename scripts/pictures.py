@@ -235,7 +235,13 @@ def markdown() -> str:
 def html() -> str:
     """Return a page of its own, which loads nothing."""
     contract = [
-        (name, ", ".join(one.key), one.known, f"{len(one.columns)}", "yes" if one.optional else "")
+        (
+            name,
+            ", ".join(one.key),
+            one.known_at,
+            f"{len(one.columns)}",
+            "yes" if one.optional else "",
+        )
         for name, one in TABLES.items()
     ]
     head = ("table", "key", "known at", "columns", "may be missing")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from salescast.errors import NoChampionError
-from salescast.features.point_in_time import build, past
-from salescast.models.fallback import blind, climatology
+from salescast.features.point_in_time import build, past, without_weather
+from salescast.models.fallback import climatology
 from salescast.models.forecaster import as_payload, fit, predict
 from salescast.registry import write_model
 from salescast.release import Release, Releases, encode, example_of
@@ -44,7 +44,7 @@ def make_models(kind: str) -> tuple[bytes, bytes, bytes]:
     rows, happened = rows[rows["origin"] < ORIGIN], past(tables, ORIGIN)
     params = QUICK if kind == "boosting" else {}
     model = fit(rows, happened, kind, params, 1)
-    twin = fit(blind(rows), happened, "weekday_mean", {}, 1)
+    twin = fit(without_weather(rows), happened, "weekday_mean", {}, 1)
     payload = {"model": as_payload(model), "contract": CONTRACT, "dependence": {}}
     answers = predict(model, rows.head(3), CONTRACT["quantiles"], CONTRACT["critical"])
     examples = encode(example_of(rows.head(3), answers))

@@ -55,7 +55,7 @@ class Simulation:
             return {name: empty(name) for name in TABLES}
         rows = self._retailer.deliver(first, last)
         return {
-            name: table[table[TABLES[name].known].between(first, until, inclusive="left")]
+            name: table[table[TABLES[name].known_at].between(first, until, inclusive="left")]
             for name, table in rows.items()
         }
 

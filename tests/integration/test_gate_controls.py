@@ -33,7 +33,7 @@ from salescast.evaluation.controls import (
 from salescast.evaluation.gate import Evidence, Measured, Policy, decide
 from salescast.features import point_in_time
 from salescast.models.forecaster import Model, fit, predict
-from salescast.models.response import estimate
+from salescast.models.response import uncensor
 from salescast.ordering.orders import unit_costs
 from salescast.settings import read_settings
 from salescast.stages.configured import gate_policy, recipe
@@ -65,7 +65,7 @@ class Shop:
     def scored(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """Return predictions with their outcomes and costs."""
         costs = unit_costs(schema.latest("items", self.tables["items"]))
-        return outcomes(predictions, estimate(self.came), costs)
+        return outcomes(predictions, uncensor(self.came), costs)
 
     def refused(
         self,

@@ -44,11 +44,11 @@ class KnownMatrices:
     ) -> None:
         """Order the rows by knowledge; rows of other entities or days are left out."""
         contract = TABLES[table]
-        where = row_in(entities, rows)
+        where = entity_rows(entities, rows)
         day = day_numbers(rows["date"]) - first_day
         kept = np.flatnonzero((where >= 0) & (day >= 0) & (day < days))
-        order = kept[np.argsort(rows[contract.known].to_numpy()[kept], kind="stable")]
-        self._known = rows[contract.known].to_numpy()[order]
+        order = kept[np.argsort(rows[contract.known_at].to_numpy()[kept], kind="stable")]
+        self._known = rows[contract.known_at].to_numpy()[order]
         self._entity, self._day = where[order], day[order]
         self._columns = [c.name for c in contract.columns if c.kind in ("count", "number", "flag")]
         self._values = {
@@ -76,22 +76,22 @@ class KnownMatrices:
         return self._matrices[column]
 
 
-def series_of(sales: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
+def known_series(sales: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
     """Return the known series (store_id, item_id), sorted: those sold or planned."""
     key = ["store_id", "item_id"]
-    pairs = pd.concat([kinds(sales, key)[0], kinds(plan, key)[0]]).drop_duplicates()
+    pairs = pd.concat([distinct_rows(sales, key)[0], distinct_rows(plan, key)[0]]).drop_duplicates()
     return pairs.sort_values(key).reset_index(drop=True)
 
 
-def row_in(entities: pd.DataFrame, rows: pd.DataFrame) -> NDArray[np.int64]:
+def entity_rows(entities: pd.DataFrame, rows: pd.DataFrame) -> NDArray[np.int64]:
     """Return which row of `entities`, by its columns, each of `rows` belongs to; −1: to none."""
-    met, which = kinds(rows, list(entities.columns))
+    met, which = distinct_rows(rows, list(entities.columns))
     index = pd.MultiIndex.from_frame(entities)
     found: NDArray[np.int64] = index.get_indexer(pd.MultiIndex.from_frame(met))[which]
     return found
 
 
-def kinds(rows: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+def distinct_rows(rows: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, NDArray[np.int64]]:
     """Return the distinct values of `columns` as they first occur, and which of them each row has.
 
     What `drop_duplicates` and a MultiIndex do, several times as fast for few kinds of text.

@@ -43,11 +43,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One contract table. `key` and `known` (when the row became known) identify a row."""
+    """One contract table. `key` and `known_at` (when the row became known) identify a row."""
 
     name: str
     key: tuple[str, ...]
-    known: str
+    known_at: str
     columns: tuple[Column, ...]
     optional: bool = False
     names: tuple[str, ...] = field(init=False)
@@ -167,14 +167,14 @@ def close_of(day: Any) -> pd.Timestamp:
 
 def known_by(table: str, rows: pd.DataFrame, origin: Any) -> pd.DataFrame:
     """Return the rows that were known at the close of `origin`, corrections and all."""
-    known = rows[TABLES[table].known].to_numpy() < close_of(origin).to_datetime64()
+    known = rows[TABLES[table].known_at].to_numpy() < close_of(origin).to_datetime64()
     return rows.copy(deep=False) if known.all() else rows[known]
 
 
 def latest(table: str, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the last known row of each key, ordered by key; of ties, the one that came last."""
     contract = TABLES[table]
-    order = rows.sort_values(contract.known, kind="stable")
+    order = rows.sort_values(contract.known_at, kind="stable")
     return order.drop_duplicates([*contract.key], keep="last").sort_values([*contract.key])
 
 
@@ -186,10 +186,10 @@ def as_of(tables: Tables, origin: Any) -> dict[str, pd.DataFrame]:
 DAILY = ("sales", "weather_observed", "weather_forecast")
 
 
-def last_known(tables: Tables) -> list[pd.Timestamp]:
+def last_updates(tables: Tables) -> list[pd.Timestamp]:
     """Return the last moment at which each daily table learned something."""
     present = [name for name in DAILY if name in tables and len(tables[name])]
-    return [tables[name][TABLES[name].known].max() for name in present]
+    return [tables[name][TABLES[name].known_at].max() for name in present]
 
 
 def last_day(tables: Tables) -> pd.Timestamp:
@@ -197,7 +197,7 @@ def last_day(tables: Tables) -> pd.Timestamp:
 
     Raises DataQualityError where no data are stored.
     """
-    known = last_known(tables)
+    known = last_updates(tables)
     if not known:
         raise DataQualityError("no data are stored; run `salescast ingest` first")
     return max(known).normalize()

@@ -17,7 +17,7 @@ def fill_known(table: str, raw: pd.DataFrame, source: str) -> pd.DataFrame:
     A dated row is taken as known one second before its day ends, a store or an item as known
     always. Raises DataQualityError naming `source`, column and row.
     """
-    known = TABLES[table].known
+    known = TABLES[table].known_at
     if known in raw or known in TABLES[table].key:
         return conform(table, raw, source)
     rows = conform(table, raw.assign(**{known: ALWAYS_KNOWN}), source)
@@ -33,7 +33,7 @@ def known_between(
 
     A store added to a file without moments must not be missed; storing twice is harmless.
     """
-    known = rows[TABLES[table].known]
+    known = rows[TABLES[table].known_at]
     fresh = known < until
     if since is not None:
         fresh &= (known >= since) | (known == ALWAYS_KNOWN)

@@ -106,7 +106,7 @@ def _fetch(
 ) -> pd.DataFrame:
     where = f"feed.sql.queries.{table} of {_name(connection.engine.url)}"
     try:
-        select = _select(connection, TABLES[table].known, source, window)
+        select = _select(connection, TABLES[table].known_at, source, window)
         chunks = pd.read_sql(select, connection, chunksize=CHUNK_ROWS)
         parts = [
             fill_known(table, chunk, f"{where}, rows after {number * CHUNK_ROWS:,}")

@@ -122,7 +122,7 @@ def read_days(data: Path) -> dict[str, pd.DataFrame]:
     def pairs(known: str) -> Keep:
         return lambda rows: rows.group_by(["date", known]).aggregate([])
 
-    return {table: read(data, table, pairs(TABLES[table].known)) for table in DAILY}
+    return {table: read(data, table, pairs(TABLES[table].known_at)) for table in DAILY}
 
 
 def append(data: Path, delivery: Mapping[str, pd.DataFrame]) -> dict[str, int]:
@@ -183,7 +183,7 @@ def _append(data: Path, delivery: Mapping[str, pd.DataFrame]) -> dict[str, int]:
 
 def _stage(data: Path, table: str, rows: pd.DataFrame) -> int:
     new = 0
-    months = rows[TABLES[table].known].to_numpy().astype("datetime64[M]")
+    months = rows[TABLES[table].known_at].to_numpy().astype("datetime64[M]")
     for month in np.unique(months):
         delivered = rows[months == month]
         path = data / table / f"{month}.parquet"
@@ -197,9 +197,9 @@ def _stage(data: Path, table: str, rows: pd.DataFrame) -> int:
 
 def _merge(table: str, stored: pa.Table, delivered: pd.DataFrame) -> pa.Table:
     contract = TABLES[table]
-    identity = list(dict.fromkeys((contract.known, *contract.key)))
-    last = pc.max(stored[contract.known]).as_py()
-    later = last is None or delivered[contract.known].min() > last  # nothing is told twice then
+    identity = list(dict.fromkeys((contract.known_at, *contract.key)))
+    last = pc.max(stored[contract.known_at]).as_py()
+    later = last is None or delivered[contract.known_at].min() > last  # nothing is told twice then
     rows = delivered if later else pd.concat([_frame(stored), delivered])
     once = rows.drop_duplicates(identity, keep="first")
     merged = pa.Table.from_pandas(once, schema=_schema(table), preserve_index=False)

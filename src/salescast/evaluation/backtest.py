@@ -9,8 +9,8 @@ import pandas as pd
 
 from salescast.errors import NotEnoughHistoryError
 from salescast.evaluation import metrics
-from salescast.features.point_in_time import KEYS, blinded
-from salescast.models.forecaster import BASELINES, Model, fit, label, predict
+from salescast.features.point_in_time import KEYS, without_weather
+from salescast.models.forecaster import BASELINES, Model, fit, predict, quantile_column
 from salescast.ordering.orders import newsvendor_cost
 
 CHALLENGER = "challenger"
@@ -104,9 +104,9 @@ def fits(
             for name in (CHALLENGER, *BASELINES)
         ]
         if weather:
-            sees = blinded(known)
+            sees = without_weather(known)
             blind = _fit(CHALLENGER, sees, happened, recipe)
-            found.append(Fit(BLIND, blind, sees, happened, blinded(served)))
+            found.append(Fit(BLIND, blind, sees, happened, without_weather(served)))
     return found
 
 
@@ -125,7 +125,7 @@ def served_by(model: Model, rows: pd.DataFrame, recipe: Recipe, name: str) -> pd
 def outcomes(predictions: pd.DataFrame, truth: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     """Return the predictions whose outcome is known, with `actual`, `sold_out` and `cost`.
 
-    `truth`: `demand.estimate` of the past as known today, so that `actual` is what was wanted, not
+    `truth`: `demand.uncensor` of the past as known today, so that `actual` is demand, not only
     what was left to sell; `costs`: see `orders.unit_costs`. `cost` is the newsvendor cost of one
     day, in money.
     """
@@ -144,7 +144,7 @@ def scores(scored: pd.DataFrame, quantiles: Sequence[float]) -> dict[str, float]
     """Return the scores of one model's scored rows; costs in money per series and day."""
     actual = scored["actual"].to_numpy(float)
     expected, median = scored["mean"].to_numpy(), scored["p50"].to_numpy()
-    levels = scored[[label(q) for q in quantiles]].to_numpy()
+    levels = scored[[quantile_column(q) for q in quantiles]].to_numpy()
     return {
         "wape": metrics.wape(actual, median),
         "bias": metrics.bias(actual, expected),

@@ -33,9 +33,9 @@ def poisoned(tables: Tables, origin: pd.Timestamp) -> dict[str, pd.DataFrame]:
 
 def _poisoned(table: str, rows: pd.DataFrame, origin: pd.Timestamp) -> pd.DataFrame:
     contract, close = TABLES[table], schema.close_of(origin)
-    late = rows[contract.known] >= close
-    recent = ~late & (rows[contract.known] >= close - pd.Timedelta(days=CORRECTED_DAYS))
-    garbage = pd.concat([rows[late], rows[recent].assign(**{contract.known: close})])
+    late = rows[contract.known_at] >= close
+    recent = ~late & (rows[contract.known_at] >= close - pd.Timedelta(days=CORRECTED_DAYS))
+    garbage = pd.concat([rows[late], rows[recent].assign(**{contract.known_at: close})])
     for column in contract.columns:
         values = garbage[column.name]
         if column.kind in {"count", "number"}:

@@ -6,7 +6,7 @@ import pandas as pd
 from salescast.evaluation import metrics
 from salescast.evaluation.decision import Check, Policy, check
 from salescast.evaluation.inference import DAY, per, surely
-from salescast.models.forecaster import label
+from salescast.models.forecaster import quantile_column
 
 
 def quality(verdict: str) -> Check:
@@ -33,7 +33,7 @@ def _level(name: str) -> float:
     number = name.removeprefix("p")
     is_level = name.startswith("p") and number.replace(".", "", 1).isdigit()
     level = float(number) / 100 if is_level else 0.0
-    return level if level and label(level) == name else 0.0
+    return level if level and quantile_column(level) == name else 0.0
 
 
 def finite(rows: pd.DataFrame) -> Check:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from salescast.evaluation import metrics
 from salescast.features.point_in_time import GROUPS
-from salescast.models.forecaster import Model, label, predict
+from salescast.models.forecaster import Model, predict, quantile_column
 
 Floats = NDArray[np.float64]
 
@@ -39,5 +39,5 @@ def _shuffled(rows: pd.DataFrame, columns: Sequence[str], rng: np.random.Generat
 
 
 def _loss(model: Model, rows: pd.DataFrame, actual: Floats, quantiles: Sequence[float]) -> float:
-    said = predict(model, rows, quantiles, {"": 0.5})[[label(q) for q in quantiles]]
+    said = predict(model, rows, quantiles, {"": 0.5})[[quantile_column(q) for q in quantiles]]
     return metrics.wql(actual, said.to_numpy(), quantiles)

@@ -18,7 +18,7 @@ def rehearse(
 ) -> dict[str, dict[str, float]]:
     """Return what each model and the planner would have cost a year, ordering at every cutoff.
 
-    `fits`: of `backtest.fits`; `truth`: `demand.estimate` as known today; `stock`: `position` at
+    `fits`: of `backtest.fits`; `truth`: `demand.uncensor` as known today; `stock`: `position` at
     the first cutoff. Shelves are simulated day by day; the models order by one rule, the planner
     by his, who counts customers sent away. Per policy: cost_per_year, an 80 % interval `low` to
     `high` over reviews, fill_rate, and `of_planner`: its cost ÷ the planner's, with interval.

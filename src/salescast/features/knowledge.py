@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from salescast.contract import schema
-from salescast.contract.panel import KnownMatrices, day_number, day_numbers, series_of
+from salescast.contract.panel import KnownMatrices, day_number, day_numbers, known_series
 from salescast.contract.schema import Tables
 from salescast.errors import NotEnoughHistoryError
 
@@ -48,7 +48,7 @@ def gather(tables: Tables, origins: list[pd.Timestamp], horizon: int) -> Knowled
     begun = [int(day_numbers(rows["date"]).min()) for rows in (sales, observed) if len(rows)]
     first = min([*begun, day_number(origins[0]) - LOOK_BACK])
     axis = first, day_number(origins[-1]) + horizon - first + 1
-    series = series_of(sales, plan)
+    series = known_series(sales, plan)
     places = tables["stores"][["location_id"]].drop_duplicates().sort_values("location_id")
     places = places.reset_index(drop=True)
     # Of old days no feature reads what was issued: most rows of a long history are theirs.

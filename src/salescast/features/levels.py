@@ -1,8 +1,9 @@
 """How much each series sells lately: the exposure that the ratios of its features refer to.
 
 A series of few days leans on its item in the whole chain: the one thing that series of several
-stores share. Where the chain is cut into partitions, each gives its `share`, and `pooled` is what
-all of them lean on. Sums of units are whole numbers, so the order of adding changes no bit.
+stores share. Where the chain is cut into partitions, each adds its `item_sales`, and
+`chain_sales` is what all of them lean on. Sums of units are whole numbers, so the order of adding
+changes no bit.
 """
 
 from collections.abc import Iterable, Sequence
@@ -51,7 +52,7 @@ def window_of(known: Knowledge, who: pd.DataFrame, origin: pd.Timestamp) -> Floa
     return units
 
 
-def share(tables: Tables, origins: Iterable[object], horizon: int = 14) -> pd.DataFrame:
+def item_sales(tables: Tables, origins: Iterable[object], horizon: int = 14) -> pd.DataFrame:
     """Return what the stores of `tables` add to their chain: (origin, item_id) → sold, days.
 
     An origin at which none of their series is known has no row.
@@ -66,7 +67,7 @@ def share(tables: Tables, origins: Iterable[object], horizon: int = 14) -> pd.Da
     return pd.concat(found, names=["origin"])
 
 
-def pooled(shares: Sequence[pd.DataFrame], origins: Iterable[object]) -> pd.DataFrame:
+def chain_sales(shares: Sequence[pd.DataFrame], origins: Iterable[object]) -> pd.DataFrame:
     """Return the chain that the shares make up, which `features.build` takes as `chain`.
 
     Raises NotEnoughHistoryError where no share knows a series at an origin, as `build` would.

@@ -60,7 +60,7 @@ def build(
     the climatology of rain (`normal_probability`, `normal_mm`)
     and `issued_at` (day of the weather issue used; NaT where it is climatology).
     `source="none"` is the blind twin: its weather columns are NaN. `chain`: where `tables` hold
-    some stores of a chain, what its new series lean on (`levels.pooled`); default: these are all.
+    some stores of a chain: its `levels.chain_sales`, on which new series lean.
     Raises NotEnoughHistoryError when no series is known at an origin.
     """
     days = sorted({pd.Timestamp(o).normalize() for o in origins})
@@ -191,7 +191,7 @@ def _weather(
     }
 
 
-def blinded(rows: pd.DataFrame) -> pd.DataFrame:
+def without_weather(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows as the blind twin sees them: what `build` makes of the source "none"."""
     unknown = dict.fromkeys((*WEATHER, "normal_probability", "normal_mm"), np.nan)
     never = pd.Series(pd.NaT, index=rows.index, dtype="datetime64[us]")

@@ -104,7 +104,7 @@ def excess_mm(probability: Floats, expected_mm: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Believed:
+class CalibratedWeather:
     """What is believed of each row's day: chances (n,), five likely amounts (n, 5), °C (n,)."""
 
     wet: Floats
@@ -114,7 +114,7 @@ class Believed:
     temp_anomaly: Floats
 
 
-def believe(calibration: Calibration, rows: pd.DataFrame) -> Believed:
+def calibrated_weather(calibration: Calibration, rows: pd.DataFrame) -> CalibratedWeather:
     """Return the weather of feature rows as the calibration believes it; climatology as it is."""
     from scipy.special import gammaincinv
 
@@ -133,4 +133,4 @@ def believe(calibration: Calibration, rows: pd.DataFrame) -> Believed:
     slope = np.where(issued, calibration.slope[lead], 1.0)
     anomaly = np.nan_to_num(rows["temp_anomaly"].to_numpy(float))
     wet, storm, spell = chances
-    return Believed(wet, storm, spell, fell, slope * anomaly)
+    return CalibratedWeather(wet, storm, spell, fell, slope * anomaly)

@@ -6,12 +6,10 @@ blind twin of its model for when even that does not help.
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from salescast.contract.panel import day_numbers
 from salescast.features import drivers
-from salescast.features.point_in_time import WEATHER
 from salescast.models.explanation import normal_weather
 
 YEAR = pd.date_range("2024-01-01", "2024-12-31")
@@ -38,7 +36,9 @@ def climatology(observed: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
     return found
 
 
-def stand_in(rows: pd.DataFrame, observed: set[str], normal: Climatology) -> pd.DataFrame:
+def fill_with_climatology(
+    rows: pd.DataFrame, observed: set[str], normal: Climatology
+) -> pd.DataFrame:
     """Return the rows with climatology where a place has no history of weather.
 
     `observed`: the places that have one; `normal`: see `climatology`. Days with an issue keep it.
@@ -60,14 +60,7 @@ def stand_in(rows: pd.DataFrame, observed: set[str], normal: Climatology) -> pd.
     return pd.concat([rows[~unknown], lost]).sort_index()
 
 
-def blind(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows as `features.build` makes them for the blind twin: without any weather."""
-    gone = dict.fromkeys((*WEATHER, "normal_probability", "normal_mm"), np.nan)
-    nothing = pd.Series(pd.NaT, index=rows.index, dtype="datetime64[us]")
-    return rows.assign(**gone, issued_at=nothing)
-
-
-def helpless(rows: pd.DataFrame, observed: set[str], normal: Climatology) -> pd.Series:
+def lacks_weather(rows: pd.DataFrame, observed: set[str], normal: Climatology) -> pd.Series:
     """Tell, per row, whether nothing is known of its weather: no issue, history or climatology."""
     place = rows["location_id"]
     sighted = rows["normal_mm"].notna()

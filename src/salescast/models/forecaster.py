@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 BASELINES = ("seasonal_naive", "weekday_mean")
 WEATHER_CAME = ("wet", "rain_mm", "storm", "spell", "temp_anomaly")
 MIN_ROWS = 200  # fewer cannot tell a weekday from chance
-PIECE = 100_000  # rows looked at in one go, where all would be many times their memory
+CHUNK_ROWS = 100_000  # rows looked at in one go, where all would be many times their memory
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ def fit(
 def _require_rows(rows: pd.DataFrame, happened: pd.DataFrame) -> None:
     """Raise NotEnoughHistoryError where too few rows have a known outcome; count no further."""
     count = 0
-    for start in range(0, len(rows), PIECE):
-        piece = rows.iloc[start : start + PIECE][["store_id", "item_id", "date"]]
+    for start in range(0, len(rows), CHUNK_ROWS):
+        piece = rows.iloc[start : start + CHUNK_ROWS][["store_id", "item_id", "date"]]
         near = happened["date"].between(piece["date"].min(), piece["date"].max())
         count += len(training_rows(piece, happened[near]))
         if count >= MIN_ROWS:
@@ -111,7 +111,7 @@ def distribution(model: Model, rows: pd.DataFrame) -> tuple[Floats, Floats, Floa
     A day on which the shop is closed expects nothing.
     """
     if isinstance(model.parts, Integrated):
-        believed = calibration.believe(model.parts.weather, rows)
+        believed = calibration.calibrated_weather(model.parts.weather, rows)
         weights, means, k = demand.mixture(model.parts.response, rows, believed)
     else:
         means = np.asarray(_mean(model, rows), dtype=float)[:, None]
@@ -129,7 +129,7 @@ def _mean(model: Model, rows: pd.DataFrame) -> Any:
     return rows[model.kind]
 
 
-def label(quantile: float) -> str:
+def quantile_column(quantile: float) -> str:
     """Return the column name of a quantile: 0.05 is p05, 0.975 is p97.5."""
     return f"p{100 * quantile:04.1f}".removesuffix(".0")
 
@@ -151,7 +151,7 @@ def predict(
         {
             **{name: rows[name].array for name in (*KEYS, "issued_at")},
             "mean": (weights * means).sum(axis=1),
-            **{label(q): levels[:, i] for i, q in enumerate(quantiles)},
+            **{quantile_column(q): levels[:, i] for i, q in enumerate(quantiles)},
             "stock_target": levels[:, -1],
         }
     )

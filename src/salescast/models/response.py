@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from salescast.features.drivers import YEAR_DAYS
-from salescast.models.calibration import Believed
+from salescast.models.calibration import CalibratedWeather
 from salescast.models.regression import MAX_LOG, Pool
 
 Floats = NDArray[np.float64]
@@ -117,7 +117,7 @@ def terms(
 
 
 def mixture(
-    response: Response, rows: pd.DataFrame, weather: Believed
+    response: Response, rows: pd.DataFrame, weather: CalibratedWeather
 ) -> tuple[Floats, Floats, Floats]:
     """Return the distribution of demand over the weather that may come, per feature row.
 
@@ -198,7 +198,7 @@ def fit(happened: pd.DataFrame, params: Mapping[str, float] = DEFAULTS) -> Respo
     )
 
 
-def estimate(happened: pd.DataFrame, response: Response | None = None) -> pd.DataFrame:
+def uncensor(happened: pd.DataFrame, response: Response | None = None) -> pd.DataFrame:
     """Return what happened with `demand`: units, or where sold out the expected demand beyond.
 
     `response`: fitted to these days or more; default: to these.
@@ -210,11 +210,11 @@ def estimate(happened: pd.DataFrame, response: Response | None = None) -> pd.Dat
     return happened.assign(demand=np.where(happened["sold_out"], beyond, sold))
 
 
-def news(happened: pd.DataFrame, response: Response, shift: float) -> pd.DataFrame:
+def shift_evidence(happened: pd.DataFrame, response: Response, shift: float) -> pd.DataFrame:
     """Return per day sold what it says for demand × (1 + shift), given the weather that came.
 
-    Columns `expected` (units), `variance`, and `news`: log P(sold | shifted) − log P(sold), where
-    a day sold out says only that demand was at least so much. On average below 0 without a shift.
+    Columns `expected` (units), `variance`, and `log_ratio`: log P(sold | shifted) − log P(sold). A
+    day sold out says only that demand was at least so much. On average below 0 without a shift.
     """
     mean, k, recent = _given_weather(happened, response)
     mean = mean * recent
@@ -223,7 +223,7 @@ def news(happened: pd.DataFrame, response: Response, shift: float) -> pd.DataFra
     told = sold * np.log1p(shift) + (k + sold) * np.log((k + mean) / (k + moved))
     least = np.log(_reaches(sold, moved, k)) - np.log(_reaches(sold, mean, k))
     said = np.where(happened["sold_out"].to_numpy(bool), least, told)
-    return happened.assign(expected=mean, variance=mean + mean**2 / k, news=said)
+    return happened.assign(expected=mean, variance=mean + mean**2 / k, log_ratio=said)
 
 
 def _reaches(sold: Floats, mean: Floats, k: Floats) -> Floats:

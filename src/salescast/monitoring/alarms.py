@@ -126,12 +126,12 @@ def proofs(
 ) -> Iterator[tuple[str, float, pd.DatetimeIndex, Floats]]:
     """Yield per stream and shift the days and the evidence at each day's close.
 
-    `rows`: per shift looked for, `demand.news` of the days since the model was trained, with
+    `rows`: per shift looked for, `shift_evidence` of the days since the model was trained, with
     location_id, item_id, date and wet.
     """
     for shift, each in rows.items():
         day, days = each["date"].factorize(sort=True)
-        columns = [each[c].to_numpy(float) for c in ("news", "expected", "variance")]
+        columns = [each[c].to_numpy(float) for c in ("log_ratio", "expected", "variance")]
         for name, part in streams(each):
             present = np.unique(day[part])
             said, mean, noise = (np.bincount(day[part], c[part])[present] for c in columns)

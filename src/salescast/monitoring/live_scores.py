@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from salescast.evaluation.backtest import YEAR_DAYS, scores
-from salescast.models.forecaster import label
+from salescast.models.forecaster import quantile_column
 
 HALF_A_YEAR = 180  # days: nearer is the same year's season
 TYPICAL = 0.01  # index of a column that hardly ever moves
@@ -41,9 +41,10 @@ def mirrored_quantiles(scored: pd.DataFrame, quantiles: Sequence[float]) -> list
 
     The configured ones may have changed since the forecasts were made.
     """
-    columns = {label(q): q for q in quantiles}
+    columns = {quantile_column(q): q for q in quantiles}
     complete = {name for name in columns if name in scored and scored[name].notna().all()}
-    return [q for name, q in columns.items() if {name, label(round(1.0 - q, 6))} <= complete]
+    mirrors = {name: quantile_column(round(1.0 - q, 6)) for name, q in columns.items()}
+    return [q for name, q in columns.items() if {name, mirrors[name]} <= complete]
 
 
 def _share(part: int, whole: int) -> float:

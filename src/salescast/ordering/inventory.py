@@ -34,7 +34,7 @@ def simulate(demand: Values, on_hand: Values, cycle: Cycle, policy: Policy) -> S
     """Return what happens when `policy` orders every `review_days` from `on_hand` units on.
 
     `demand`: (series, days), the first day being the one after the first review (review 0).
-    Nothing is on order at the start. In production demand is an estimate (`demand.estimate`):
+    Nothing is on order at the start. In production demand is an estimate (`demand.uncensor`):
     what a policy would have sold beyond the shelf is not in the sales.
     """
     series, days = demand.shape

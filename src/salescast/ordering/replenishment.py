@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 
 from salescast.contract import schema
-from salescast.contract.panel import row_in
+from salescast.contract.panel import entity_rows
 from salescast.models import response as demand
-from salescast.models.forecaster import PIECE, Integrated, Model, distribution
+from salescast.models.forecaster import CHUNK_ROWS, Integrated, Model, distribution
 from salescast.ordering import sample_paths
 from salescast.ordering.orders import (
     PLANNER_DAYS,
@@ -31,10 +31,10 @@ DAY = pd.Timedelta(days=1)
 def dependence(model: Model, rows: pd.DataFrame, truth: pd.DataFrame) -> Dependence:
     """Learn how days ahead of one origin hang together, from the last training origins.
 
-    `rows`: features of training origins; `truth`: `demand.estimate` of what happened since.
+    `rows`: features of training origins; `truth`: `demand.uncensor` of what happened since.
     """
     recent = rows[rows["origin"].isin(np.sort(rows["origin"].unique())[-LEARN_FROM:])]
-    pieces = [recent.iloc[at : at + PIECE] for at in range(0, len(recent), PIECE)]
+    pieces = [recent.iloc[at : at + CHUNK_ROWS] for at in range(0, len(recent), CHUNK_ROWS)]
     said = [sample_paths.moments(distribution(model, piece)) for piece in pieces]
     mean, variance = (np.concatenate(each) for each in zip(*said, strict=True))
     return sample_paths.learn(recent, (mean, variance), truth)
@@ -44,7 +44,7 @@ def truth_for(model: Model, happened: pd.DataFrame) -> pd.DataFrame:
     """Return the demand behind the last sales, by the model's own response where it has one."""
     recent = happened[happened["date"] > happened["date"].max() - LEARN_DAYS * DAY]
     response = model.parts.response if isinstance(model.parts, Integrated) else None
-    return demand.estimate(recent, response)
+    return demand.uncensor(recent, response)
 
 
 def position(tables: schema.Tables, origin: pd.Timestamp, series: pd.DataFrame) -> pd.DataFrame:
@@ -79,7 +79,7 @@ def sold(tables: schema.Tables, origin: pd.Timestamp, series: pd.DataFrame) -> V
 
 def wide(rows: pd.DataFrame, column: str, series: pd.DataFrame, days: pd.DatetimeIndex) -> Values:
     """Return a column as a matrix (series, days), NaN where there is no row."""
-    where = row_in(series[SERIES], rows)
+    where = entity_rows(series[SERIES], rows)
     when = days.get_indexer(rows["date"])
     kept = (where >= 0) & (when >= 0)
     result = np.full((len(series), len(days)), np.nan)
@@ -109,7 +109,7 @@ def draw(
     """Return sample paths (series, paths, leads) in the order of `stock`, as far as is needed."""
     near = rows[rows["lead_time"] <= cycle.interval]
     drawn = sample_paths.sample(near, distribution(model, near), told)
-    where = row_in(near[SERIES].iloc[:: int(near["lead_time"].max())], stock)
+    where = entity_rows(near[SERIES].iloc[:: int(near["lead_time"].max())], stock)
     # A series that has ended since the stock was counted is asked for no more.
     ordered: Values = drawn[where] * (where >= 0)[:, None, None]
     return ordered

@@ -34,7 +34,7 @@ def unknown_rows(table: str, delivered: pd.DataFrame, stored: pd.DataFrame | Non
     """Return the delivered rows without those that are stored already, value for value."""
     if stored is None or stored.empty or delivered.empty:
         return delivered
-    known = TABLES[table].known
+    known = TABLES[table].known_at
     overlap = stored[stored[known].to_numpy() >= delivered[known].min()]
     if overlap.empty:
         return delivered
@@ -44,10 +44,10 @@ def unknown_rows(table: str, delivered: pd.DataFrame, stored: pd.DataFrame | Non
 
 def _copies(table: str, rows: pd.DataFrame, scope: Scope) -> dict[str, Floats]:
     contract = TABLES[table]
-    identity = list(dict.fromkeys((*contract.key, contract.known)))
+    identity = list(dict.fromkeys((*contract.key, contract.known_at)))
     stored = scope.stored.get(table)
     if stored is not None and len(stored) and len(rows):
-        stored = stored[stored[contract.known].to_numpy() >= rows[contract.known].min()]
+        stored = stored[stored[contract.known_at].to_numpy() >= rows[contract.known_at].min()]
     both = rows if stored is None or stored.empty else pd.concat([stored[[*rows]], rows])
     told = both.duplicated(identity, keep=False).to_numpy()
     if not told.any():
@@ -61,7 +61,7 @@ def _copies(table: str, rows: pd.DataFrame, scope: Scope) -> dict[str, Floats]:
 
 
 def _moments(table: str, rows: pd.DataFrame, scope: Scope) -> dict[str, Floats]:
-    known = rows[TABLES[table].known].to_numpy()
+    known = rows[TABLES[table].known_at].to_numpy()
     early = known - (scope.until - pd.Timedelta(microseconds=1)).to_datetime64()
     measures = {"hours_early": np.maximum(early / np.timedelta64(1, "h"), 0)}
     if "date" in rows:

@@ -66,7 +66,7 @@ def _generated(table: Table) -> Iterator[Rule]:
     )  # fmt: skip
     yield _of_rows(
         name, "known_by_now", "hours_early", "quarantine", (None, 0),
-        (f"hours by which {table.known} lies in the future", "check clock and time zone (UTC)"),
+        (f"hours by which {table.known_at} lies in the future", "check clock and time zone (UTC)"),
     )  # fmt: skip
     if "date" in table.names:
         yield _of_rows(

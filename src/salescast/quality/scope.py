@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from salescast.contract.panel import KnownMatrices, day_numbers, kinds
+from salescast.contract.panel import KnownMatrices, day_numbers, distinct_rows
 from salescast.contract.schema import Tables, empty
 
 RECENT = 56  # days of history that say what is usual: prices, delays
@@ -68,7 +68,9 @@ class Scope:
         rows = self.both(table, days)
         if rows.empty:
             return None
-        entities, _ = kinds(rows, [c for c in ("store_id", "item_id", "location_id") if c in rows])
+        entities, _ = distinct_rows(
+            rows, [c for c in ("store_id", "item_id", "location_id") if c in rows]
+        )
         first = int(day_numbers([rows["date"].min()])[0])
         length = self.last_day - first + 1
         values = KnownMatrices(table, rows, entities, first, length)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from salescast.contract.panel import Floats, day_numbers, row_in
+from salescast.contract.panel import Floats, day_numbers, entity_rows
 from salescast.quality.scope import Matrices, Scope
 
 WEEKS = 26  # of the same weekday, to know how many rows are usual
@@ -261,7 +261,7 @@ def _means(values: Floats, group: np.ndarray) -> tuple[Floats, Floats]:
 
 def _agreement(sales: Matrices, stock: Matrices) -> tuple[pd.DataFrame, Floats]:
     """Return the series and, per day of `stock`, 1 where units fit the stock, 0 where not."""
-    row = row_in(sales.entities, stock.entities)
+    row = entity_rows(sales.entities, stock.entities)
     names, kept = stock.entities[row >= 0], row >= 0
     days = stock.days - sales.first
     sold = np.full((len(names), len(days)), np.nan)

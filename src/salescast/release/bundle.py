@@ -13,8 +13,15 @@ import pandas as pd
 
 from salescast.data.strict import as_json
 from salescast.errors import DataQualityError
-from salescast.features.point_in_time import CALENDAR, HISTORY, KEYS, PRICE, STATIC, WEATHER
-from salescast.models.fallback import blind
+from salescast.features.point_in_time import (
+    CALENDAR,
+    HISTORY,
+    KEYS,
+    PRICE,
+    STATIC,
+    WEATHER,
+    without_weather,
+)
 from salescast.models.forecaster import Model, from_payload, predict
 from salescast.release.manifest import unseal
 from salescast.release.payload import parse_model
@@ -159,7 +166,7 @@ def _check_examples(made: Bundle, examples: Mapping[str, Any]) -> None:
     if not len(answers) or not np.allclose(said[numbers], answers[numbers], TOLERANCE, 1e-12):
         raise ValueError("it does not answer its own examples")
     twin = predict(
-        made.fallback, blind(rows), made.contract["quantiles"], made.contract["critical"]
+        made.fallback, without_weather(rows), made.contract["quantiles"], made.contract["critical"]
     )
     if not np.isfinite(twin[numbers]).all(axis=None):
         raise ValueError("its blind twin does not answer its examples")

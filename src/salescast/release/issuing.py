@@ -5,7 +5,7 @@ import pandas as pd
 
 from salescast.contract.schema import Tables, last_day
 from salescast.features import point_in_time
-from salescast.models.fallback import blind, helpless, stand_in
+from salescast.models.fallback import fill_with_climatology, lacks_weather
 from salescast.release.bundle import Bundle
 from salescast.release.forecasts import SERIES, issue
 
@@ -13,7 +13,7 @@ BLIND = "blind_model"
 
 
 Whole = tuple[pd.Timestamp, pd.DataFrame]
-"""Of a chain of which there are only some stores here: its last origin, and `levels.pooled`."""
+"""The last origin of a chain of which only some stores are here, and its `levels.chain_sales`."""
 
 
 def issue_all(
@@ -33,7 +33,7 @@ def feature_rows(bundle: Bundle, tables: Tables, whole: Whole | None = None) -> 
     contract = bundle.contract
     origin, chain = whole or (last_day(tables), None)
     rows = point_in_time.build(tables, [origin], contract["horizon"], contract["weather"], chain)
-    return stand_in(rows, _observed(tables), bundle.climatology)
+    return fill_with_climatology(rows, _observed(tables), bundle.climatology)
 
 
 def issue_rows(
@@ -44,11 +44,11 @@ def issue_rows(
     observed = _observed(tables)
     ask = contract["quantiles"], contract["critical"], (bundle.version, data_version)
     made = issue(bundle.model, rows, *ask)
-    lost = ~_finite(made) | helpless(rows, observed, bundle.climatology).to_numpy()
+    lost = ~_finite(made) | lacks_weather(rows, observed, bundle.climatology).to_numpy()
     if not lost.any():
         return made
     series = _whole(rows, lost)
-    twin = issue(bundle.fallback, blind(rows[series]), *ask)
+    twin = issue(bundle.fallback, point_in_time.without_weather(rows[series]), *ask)
     twin["degraded"] = [[*reasons, BLIND] for reasons in twin["degraded"]]
     return pd.concat([made[~series], twin.set_index(made.index[series])]).sort_index()
 

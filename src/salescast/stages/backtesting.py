@@ -22,7 +22,7 @@ from salescast.evaluation.backtest import (
 )
 from salescast.evaluation.rehearsal import rehearse
 from salescast.features import point_in_time as feature
-from salescast.models.response import estimate
+from salescast.models.response import uncensor
 from salescast.ordering.orders import item_costs
 from salescast.ordering.replenishment import SERIES, position
 from salescast.settings import Settings
@@ -39,7 +39,7 @@ def backtest(settings: Settings) -> dict[str, Any]:
     past_at = partial(feature.past, tables)
     fitted = fits(rows, past_at, tested, settings.backtest.refit_every, how)
     predictions = predictions_of(fitted, how)
-    truth = estimate(past_at(last_day(tables)))
+    truth = uncensor(past_at(last_day(tables)))
     card = scorecard(outcomes(predictions, truth, item_costs(tables)), settings.forecast.quantiles)
     card["inventory"] = _inventory(settings, tables, fitted, truth)
     overall = card["models"][CHALLENGER]["overall"]
@@ -59,7 +59,7 @@ def backtest(settings: Settings) -> dict[str, Any]:
 
 def scored(tables: Tables, predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the predictions with their outcomes as known today, and their costs."""
-    truth = estimate(feature.past(tables, last_day(tables)))
+    truth = uncensor(feature.past(tables, last_day(tables)))
     return outcomes(predictions, truth, item_costs(tables))
 
 

@@ -94,9 +94,9 @@ EXTENT = ("table", "rows", "from", "until", "known until", "empty cells")
 def _extents(tables: Tables) -> Iterator[Sequence[object]]:
     for name, rows in tables.items():
         spec = TABLES[name]
-        days = rows["date"] if "date" in rows else rows[spec.known]
+        days = rows["date"] if "date" in rows else rows[spec.known_at]
         empty = f"{float(rows.isna().to_numpy().mean()):.1%}" if len(rows) else ""
-        extent = (days.min(), days.max(), rows[spec.known].max())
+        extent = (days.min(), days.max(), rows[spec.known_at].max())
         yield name, f"{len(rows):,}", *map(_day, extent), empty
 
 
@@ -120,7 +120,7 @@ def _range(low: float | None, high: float | None) -> str:
 
 def _target(card: Mapping[str, Any]) -> Section:
     told = (inspect.getdoc(response) or "").split("\n\n")
-    estimated = (inspect.getdoc(response.estimate) or "").split("\n\n")[0]
+    estimated = (inspect.getdoc(response.uncensor) or "").split("\n\n")[0]
     share = f"{card['censored']:.1%} of the examined days sold out; on those, demand is estimated."
     words = [*told, estimated, share, "Elsewhere, demand is what was sold. Nobody labels by hand."]
     return Section("Target", "How the label was made, and un-censored.", words)
@@ -138,7 +138,7 @@ def _pipeline() -> Section:
         "features.build": point_in_time.build,
         "model.fit": forecaster.fit,
         "model.predict": forecaster.predict,
-        "demand.estimate": response.estimate,
+        "demand.uncensor": response.uncensor,
     }
     code += "\n\n" + "\n".join(
         f"{name}{_signature(run)}\n    {(inspect.getdoc(run) or '').splitlines()[0]}"

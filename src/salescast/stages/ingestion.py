@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from salescast import quality
-from salescast.contract.schema import Tables, close_of, last_day, last_known
+from salescast.contract.schema import Tables, close_of, last_day, last_updates
 from salescast.data import store, versions
 from salescast.data.delivery import Feed
 from salescast.data.feeds import open_feed
@@ -71,7 +71,7 @@ def ingest(
 
 
 def _known_since(stored: Tables) -> pd.Timestamp | None:
-    known = last_known(stored)
+    known = last_updates(stored)
     return min(known) if known else None
 
 

@@ -18,7 +18,7 @@ from salescast.evaluation import backtest
 from salescast.features import point_in_time as feature
 from salescast.ledger.ledger import Ledger
 from salescast.models import response
-from salescast.models.forecaster import Integrated, Model, label
+from salescast.models.forecaster import Integrated, Model, quantile_column
 from salescast.monitoring import alarms, live_scores
 from salescast.ordering.orders import item_costs
 from salescast.settings import Settings
@@ -149,12 +149,13 @@ def _champion_alarms(
     demand = _demand(tables, model, since)
     scored = _scored(ledger, tables, served, demand, since)
     levels = live_scores.mirrored_quantiles(scored, settings.forecast.quantiles)
-    names = [label(level) for level in levels]
+    names = [quantile_column(level) for level in levels]
     found = alarms.of_forecasts(scored, names, _usual_coverage(settings), limits)
     if isinstance(model.parts, Integrated) and len(demand):
         shifts = (limits.shift, -limits.shift)
-        news = {shift: response.news(demand, model.parts.response, shift) for shift in shifts}
-        found = alarms.demand_shift(news, limits) + found
+        fitted = model.parts.response
+        evidence = {shift: response.shift_evidence(demand, fitted, shift) for shift in shifts}
+        found = alarms.demand_shift(evidence, limits) + found
     return found
 
 
@@ -175,7 +176,7 @@ def _demand(tables: Tables, model: Model | None, since: pd.Timestamp) -> pd.Data
     none = {name: schema.empty(name) for name in ("plan", "weather_forecast")}
     happened = feature.past({**tables, **none, "sales": needed}, last)
     fitted = model.parts.response if model and isinstance(model.parts, Integrated) else None
-    demand = response.estimate(happened, fitted)
+    demand = response.uncensor(happened, fitted)
     return demand[demand["date"] >= since]
 
 

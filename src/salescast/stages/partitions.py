@@ -57,7 +57,7 @@ def pool(
     """Return the partitions that have a series at some origin, and what all of them lean on."""
     parts = partitions(settings)
     shares = each(partial(_share, settings, origins, horizon), parts)
-    chain = levels.pooled(shares, origins)
+    chain = levels.chain_sales(shares, origins)
     found = [
         part._replace(origins=tuple(share.index.unique("origin")))
         for part, share in zip(parts, shares, strict=True)
@@ -68,4 +68,4 @@ def pool(
 def _share(
     settings: Settings, origins: Sequence[pd.Timestamp], horizon: int, part: Partition
 ) -> pd.DataFrame:
-    return levels.share(store.read_part(settings.data, part.store_ids), origins, horizon)
+    return levels.item_sales(store.read_part(settings.data, part.store_ids), origins, horizon)

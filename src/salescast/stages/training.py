@@ -15,7 +15,6 @@ from salescast.data.files import read_frame, read_runs, replace, write_json
 from salescast.evaluation.backtest import Recipe
 from salescast.evaluation.importance import importance
 from salescast.features import point_in_time as feature
-from salescast.models.fallback import blind
 from salescast.models.forecaster import Model, as_payload, fit, training_rows
 from salescast.ordering.replenishment import LEARN_FROM, dependence, truth_for
 from salescast.settings import Settings
@@ -31,7 +30,7 @@ def train(settings: Settings) -> dict[str, Any]:
     happened = feature.past(tables, origin)
     rows, recent = _training_rows(settings)
     model = fit(rows, happened, how.kind, how.params, how.seed)
-    fallback = fit(blind(rows), happened, how.kind, how.params, how.seed)
+    fallback = fit(feature.without_weather(rows), happened, how.kind, how.params, how.seed)
     dependence_of_days = dependence(model, recent, truth_for(model, happened))
     payload = {
         "model": as_payload(model),

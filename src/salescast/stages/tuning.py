@@ -13,7 +13,7 @@ from salescast.errors import ConfigError
 from salescast.evaluation.backtest import CHALLENGER, outcomes, served_by
 from salescast.features import point_in_time as feature
 from salescast.models.forecaster import fit
-from salescast.models.response import estimate
+from salescast.models.response import uncensor
 from salescast.ordering.orders import item_costs
 from salescast.settings import Settings
 from salescast.stages.configured import open_registry, recipe
@@ -73,7 +73,7 @@ def _cost_function(settings: Settings) -> Callable[[dict[str, float]], float]:
     rows, how = build_rows(settings, tables, trained, searched), recipe(settings, tables)
     happened = feature.past(tables, searched[0])
     known, served = rows[rows["origin"] < searched[0]], rows[rows["origin"].isin(searched)]
-    truth, costs = estimate(feature.past(tables, last_day(tables))), item_costs(tables)
+    truth, costs = uncensor(feature.past(tables, last_day(tables))), item_costs(tables)
 
     def cost(params: dict[str, float]) -> float:
         model = fit(known, happened, how.kind, {**how.params, **params}, how.seed)

@@ -10,9 +10,9 @@ from salescast.contract.panel import (
     KnownMatrices,
     day_number,
     day_numbers,
-    kinds,
-    row_in,
-    series_of,
+    distinct_rows,
+    entity_rows,
+    known_series,
 )
 from salescast.contract.schema import conform, empty, known_by, latest
 from salescast.errors import SalescastError
@@ -126,16 +126,16 @@ def test_series_are_those_sold_or_planned():
     """A launch that is only planned is a series."""
     planned = make_plan(1, stores=1, items=2)
 
-    found = series_of(make_sales(1, stores=1, items=1), planned)
+    found = known_series(make_sales(1, stores=1, items=1), planned)
 
     assert found.to_numpy().tolist() == [["s1", "u1"], ["s1", "u2"]]
 
 
 @given(told())
-def test_kinds_are_what_drop_duplicates_leaves(rows: pd.DataFrame) -> None:
+def test_distinct_rows_are_what_drop_duplicates_leaves(rows: pd.DataFrame) -> None:
     """In the order in which they first occur, and each row names its own."""
     key = ["store_id", "item_id"]
-    met, which = kinds(rows, key)
+    met, which = distinct_rows(rows, key)
     pd.testing.assert_frame_equal(met, rows[key].drop_duplicates().reset_index(drop=True))
     pd.testing.assert_frame_equal(met.iloc[which].reset_index(drop=True), rows[key])
 
@@ -145,12 +145,12 @@ def test_each_row_finds_its_entity(rows: pd.DataFrame) -> None:
     """As pandas finds it; a stranger finds none."""
     theirs = pd.MultiIndex.from_frame(rows[["store_id", "item_id"]])
     expected = pd.MultiIndex.from_frame(SERIES).get_indexer(theirs)
-    assert row_in(SERIES, rows).tolist() == expected.tolist()
+    assert entity_rows(SERIES, rows).tolist() == expected.tolist()
 
 
 def test_ids_that_never_come_twice_take_no_more_than_their_rows() -> None:
     """A column of receipt numbers instead of items: no room is made for pairs nobody told."""
     rows = pd.DataFrame({name: pd.Series(range(200_000)).astype("str") for name in ("a", "b")})
-    met, which = kinds(rows, ["a", "b"])
+    met, which = distinct_rows(rows, ["a", "b"])
     assert len(met) == 200_000
     assert which.tolist() == list(range(200_000))

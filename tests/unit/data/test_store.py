@@ -44,7 +44,7 @@ store.append(Path(sys.argv[1]), tables)
 
 def ordered(table: str, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows in the store's order."""
-    return rows.sort_values([TABLES[table].known, *TABLES[table].key]).reset_index(drop=True)
+    return rows.sort_values([TABLES[table].known_at, *TABLES[table].key]).reset_index(drop=True)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

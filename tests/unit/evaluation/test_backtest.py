@@ -7,7 +7,7 @@ import pytest
 from salescast.errors import NotEnoughHistoryError
 from salescast.evaluation.backtest import SEGMENTS, Recipe, cutoffs, outcomes, run, scorecard
 from salescast.features.point_in_time import build, past
-from salescast.models.response import estimate
+from salescast.models.response import uncensor
 from salescast.ordering.orders import unit_costs
 from tests.builders import FIRST, make_items, make_tables
 
@@ -59,7 +59,7 @@ def test_every_model_is_scored_on_the_same_rows(world):
 def test_a_challenger_that_is_the_baseline_scores_like_it(world):
     """Same numbers in, same scores out."""
     tables = world[0]
-    truth = estimate(past(tables, FIRST + pd.Timedelta(days=199)))
+    truth = uncensor(past(tables, FIRST + pd.Timedelta(days=199)))
     scored = outcomes(predictions(world), truth, unit_costs(make_items()))
     card = scorecard(scored, LEVELS)["models"]
     ours, theirs = (card[n]["overall"] for n in ("challenger", "weekday_mean"))
@@ -71,7 +71,7 @@ def test_a_day_sold_out_is_scored_against_more_than_was_sold(world):
     """Demand beyond the empty shelf is estimated, and flagged."""
     happened = past(world[0], FIRST + pd.Timedelta(days=199))
     happened["sold_out"] = happened["date"].dt.day_of_week == 0
-    scored = outcomes(predictions(world), estimate(happened), unit_costs(make_items()))
+    scored = outcomes(predictions(world), uncensor(happened), unit_costs(make_items()))
     sold = scored.merge(happened[["store_id", "item_id", "date", "units"]])
     short = sold["sold_out"]
     assert (sold.loc[short, "actual"] > sold.loc[short, "units"]).all()
@@ -80,7 +80,7 @@ def test_a_day_sold_out_is_scored_against_more_than_was_sold(world):
 
 def test_the_scorecard_covers_each_lead_store_and_item(world):
     """Segments hold every value once, and their rows add up."""
-    truth = estimate(past(world[0], FIRST + pd.Timedelta(days=199)))
+    truth = uncensor(past(world[0], FIRST + pd.Timedelta(days=199)))
     card = scorecard(outcomes(predictions(world), truth, unit_costs(make_items())), LEVELS)
     ours = card["models"]["challenger"]
     assert list(map(int, ours["by_lead"])) == list(range(1, 15))
@@ -90,7 +90,7 @@ def test_the_scorecard_covers_each_lead_store_and_item(world):
 
 def test_money_per_year_is_the_cost_of_a_day_times_the_days_of_a_year(world):
     """Every series trades every day here: cost × series × 365.25."""
-    truth = estimate(past(world[0], FIRST + pd.Timedelta(days=199)))
+    truth = uncensor(past(world[0], FIRST + pd.Timedelta(days=199)))
     card = scorecard(outcomes(predictions(world), truth, unit_costs(make_items())), LEVELS)
     ours = card["models"]["challenger"]["overall"]
     assert ours["cost_per_year"] == pytest.approx(ours["cost"] * 4 * 365.25)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from salescast.contract.schema import Tables
 from salescast.errors import NotEnoughHistoryError
-from salescast.features.levels import pooled, share
+from salescast.features.levels import chain_sales, item_sales
 from salescast.features.point_in_time import build, past
 from salescast.models.forecaster import Model, fit, predict
 from tests.builders import FIRST, make_plan, make_tables
@@ -45,8 +45,8 @@ def in_parts(tables: Tables, cuts: list[int]) -> pd.DataFrame:
     """Return the features as partitions make them, joined."""
     runs = [list(run) for run in np.split(STORES, sorted(set(cuts)))]
     parts = [of_stores(tables, [str(name) for name in run]) for run in runs]
-    shares = [share(part, ORIGINS) for part in parts]
-    whole = pooled(shares, ORIGINS)
+    shares = [item_sales(part, ORIGINS) for part in parts]
+    whole = chain_sales(shares, ORIGINS)
     rows = [
         build(part, known.index.unique("origin"), chain=whole)
         for part, known in zip(parts, shares, strict=True)
@@ -84,7 +84,7 @@ def test_a_new_store_leans_on_the_stores_of_other_partitions():
     """The property would notice: alone, its level is another."""
     tables = chain([0, 0, 0, 0, 105])
     new = of_stores(tables, ["s5"])
-    whole = pooled([share(tables, ORIGINS)], ORIGINS)
+    whole = chain_sales([item_sales(tables, ORIGINS)], ORIGINS)
     alone, within = (build(new, ORIGINS[-1:], chain=c) for c in (None, whole))
     assert (alone["level"] != within["level"]).all()
 
@@ -94,4 +94,4 @@ def test_an_origin_at_which_no_store_is_known_is_refused():
     tables = chain([0] * 5)
     before = [FIRST - pd.Timedelta(days=400)]
     with pytest.raises(NotEnoughHistoryError, match="2021-11-28"):
-        pooled([share(of_stores(tables, [name]), before) for name in STORES], before)
+        chain_sales([item_sales(of_stores(tables, [name]), before) for name in STORES], before)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from salescast.contract.schema import TABLES, close_of
 from salescast.errors import NotEnoughHistoryError
-from salescast.features.point_in_time import blinded, build, foreseen, past
+from salescast.features.point_in_time import build, foreseen, past, without_weather
 from salescast.models.forecaster import fit, predict
 from tests.builders import FIRST, make_sales, make_tables
 
@@ -25,7 +25,7 @@ PARAMS = {
 def poison(rows: pd.DataFrame, table: str, origin: pd.Timestamp, seed: int) -> pd.DataFrame:
     """Overwrite whatever became known after the origin with garbage."""
     rng = np.random.default_rng(seed)
-    late = (rows[TABLES[table].known] >= close_of(origin)).to_numpy()
+    late = (rows[TABLES[table].known_at] >= close_of(origin)).to_numpy()
     garbage = rows.copy()
     for column in TABLES[table].columns:
         if column.kind in ("count", "number"):
@@ -40,7 +40,7 @@ def poison(rows: pd.DataFrame, table: str, origin: pd.Timestamp, seed: int) -> p
 
 def late_copies(rows: pd.DataFrame, table: str, origin: pd.Timestamp) -> pd.DataFrame:
     """Add a correction of every row, known a second after the close of the origin."""
-    known = TABLES[table].known
+    known = TABLES[table].known_at
     return pd.concat([rows, rows.assign(**{known: close_of(origin)})], ignore_index=True)
 
 
@@ -164,7 +164,7 @@ def test_blinded_rows_are_those_built_without_weather():
     """Taking the weather away afterwards is the same as never having looked."""
     tables, origin = make_tables(), FIRST + pd.Timedelta(days=100)
     blind = build(tables, [origin], source="none")
-    after = blinded(build(tables, [origin]))
+    after = without_weather(build(tables, [origin]))
     pd.testing.assert_frame_equal(after, blind, check_like=True)
 
 

@@ -21,9 +21,9 @@ def test_a_later_fetch_brings_what_is_new(table: str):
     """Rows known at or after `since` and before `until`, to the hour."""
     since = pd.Timestamp("2022-05-02 22:30")
     known = Simulation("small", 7, ()).fetch(since, pd.Timestamp("2022-05-04"))[table][
-        TABLES[table].known
+        TABLES[table].known_at
     ]
-    expected = half_year()[table][TABLES[table].known]
+    expected = half_year()[table][TABLES[table].known_at]
     expected = expected[(expected >= since) & (expected < pd.Timestamp("2022-05-04"))]
     assert sorted(known) == sorted(expected)
 

@@ -22,7 +22,7 @@ def test_rows_are_contract_rows(table: str):
 def test_only_what_became_known_on_the_day_is_delivered(table: str):
     """Nothing known earlier or later comes with a day's delivery."""
     for day in pd.date_range("2022-01-03", periods=20):
-        known = retailer().deliver(day)[table][TABLES[table].known]
+        known = retailer().deliver(day)[table][TABLES[table].known_at]
         assert (known.dt.normalize() == day).all()
 
 

@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 
 from salescast.features.drivers import WET_MM
-from salescast.models.calibration import AMOUNTS, Believed, believe, excess_mm, fit
+from salescast.models.calibration import (
+    AMOUNTS,
+    CalibratedWeather,
+    calibrated_weather,
+    excess_mm,
+    fit,
+)
 from tests.builders import days
 
 HORIZON, COUNT = 3, 4000
@@ -55,9 +61,9 @@ def world(
     return rows, came
 
 
-def believed(rows: pd.DataFrame, came: pd.DataFrame, lead: int) -> Believed:
+def believed(rows: pd.DataFrame, came: pd.DataFrame, lead: int) -> CalibratedWeather:
     """Return what is believed of the issues of one lead."""
-    return believe(fit(rows, came, HORIZON), rows[rows["lead_time"] == lead])
+    return calibrated_weather(fit(rows, came, HORIZON), rows[rows["lead_time"] == lead])
 
 
 @pytest.mark.parametrize("line", [(0.0, 0.4), (0.8, 1.0), (-0.5, 1.5)])
@@ -139,7 +145,7 @@ def test_with_few_or_no_pairs_the_issue_is_believed_as_it_stands(count):
     rows, came = world(line=(0.8, 0.4))
     learned = fit(rows, came.head(count), HORIZON)
 
-    found = believe(learned, rows[rows["lead_time"] == 1])
+    found = calibrated_weather(learned, rows[rows["lead_time"] == 1])
 
     said = rows.loc[rows["lead_time"] == 1, "rain_probability"]
     np.testing.assert_allclose(found.wet, said, atol=1e-9)
@@ -152,7 +158,7 @@ def test_no_weather_at_all_is_believed_to_be_dry():
         rain_probability=np.nan, rain_mm=np.nan, storm=np.nan, spell=np.nan, temp_anomaly=np.nan
     ).assign(issued_at=pd.NaT)
 
-    found = believe(fit(blind, came, HORIZON), blind)
+    found = calibrated_weather(fit(blind, came, HORIZON), blind)
 
     assert all(np.isfinite(values).all() for values in vars(found).values())
     assert (found.wet == 0).all()
@@ -163,7 +169,7 @@ def test_a_place_where_it_never_rained_teaches_without_infinities():
     rows, came = world(500)
     dry = came.assign(wet=0.0, storm=0.0, spell=1.0, rain_mm=0.0)
 
-    found = believe(fit(rows, dry, HORIZON), rows)
+    found = calibrated_weather(fit(rows, dry, HORIZON), rows)
 
     assert all(np.isfinite(values).all() for values in vars(found).values())
     assert found.wet[(rows["lead_time"] == 1).to_numpy()].max() < 0.2

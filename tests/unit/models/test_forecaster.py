@@ -11,8 +11,8 @@ from salescast.models.forecaster import (
     distribution,
     fit,
     from_payload,
-    label,
     predict,
+    quantile_column,
     training_rows,
 )
 from tests.builders import FIRST, make_tables
@@ -54,7 +54,7 @@ def test_it_learns_that_saturdays_sell_twice_as_much(learned):
 def test_quantiles_rise_and_are_not_negative(learned):
     """p05 ≤ p10 ≤ … and no row falls below zero."""
     model, rows = learned
-    said = predict(model, rows, LEVELS, CRITICAL)[[label(q) for q in LEVELS]].to_numpy()
+    said = predict(model, rows, LEVELS, CRITICAL)[[quantile_column(q) for q in LEVELS]].to_numpy()
     assert (np.diff(said, axis=1) >= 0).all()
     assert (said >= 0).all()
 
@@ -144,7 +144,7 @@ def test_the_blind_twin_says_the_same_whatever_the_weather():
 @pytest.mark.parametrize(("quantile", "name"), [(0.05, "p05"), (0.5, "p50"), (0.975, "p97.5")])
 def test_quantile_columns_are_named_by_their_percentage(quantile, name):
     """p05, p50, p97.5."""
-    assert label(quantile) == name
+    assert quantile_column(quantile) == name
 
 
 def test_a_model_of_another_code_is_refused_with_the_way_out(learned):

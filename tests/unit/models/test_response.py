@@ -11,15 +11,15 @@ from scipy.stats import nbinom
 
 from salescast.features.calendar import calendar
 from salescast.features.point_in_time import past
-from salescast.models.calibration import Believed
+from salescast.models.calibration import CalibratedWeather
 from salescast.models.response import (
     DEFAULTS,
     TERMS,
     Response,
     dispersion,
-    estimate,
     fit,
     mixture,
+    uncensor,
     uncensored,
 )
 from tests.builders import FIRST, days, make_sales, make_tables
@@ -74,10 +74,10 @@ def chain(response: Response, name: str) -> float:
     return float(response.chain[TERMS.index(name)])
 
 
-def dry(rows: pd.DataFrame) -> Believed:
+def dry(rows: pd.DataFrame) -> CalibratedWeather:
     """Return the belief that it will not rain."""
     zero = np.zeros(len(rows))
-    return Believed(zero, zero, zero, np.ones((len(rows), 5)), zero)
+    return CalibratedWeather(zero, zero, zero, np.ones((len(rows), 5)), zero)
 
 
 def expected(response: Response, rows: pd.DataFrame) -> np.ndarray:
@@ -133,7 +133,7 @@ def test_planted_effects_are_recovered():
 def test_sell_outs_do_not_bias_demand():
     """A sixth of all days sold out, a tenth of demand unserved: estimated within 4 %."""
     happened, demand = simulate(2.5)
-    found = estimate(happened)["demand"].sum() / demand.sum() - 1
+    found = uncensor(happened)["demand"].sum() / demand.sum() - 1
 
     assert happened["sold_out"].mean() > 0.15
     assert happened["units"].sum() / demand.sum() < 0.91
@@ -143,7 +143,7 @@ def test_sell_outs_do_not_bias_demand():
 def test_where_nothing_sold_out_demand_is_sales():
     """Unit for unit."""
     happened, demand = simulate()
-    np.testing.assert_array_equal(estimate(happened)["demand"], demand)
+    np.testing.assert_array_equal(uncensor(happened)["demand"], demand)
 
 
 def test_a_store_or_an_item_never_met_leans_on_the_chain():
@@ -163,7 +163,7 @@ def test_the_weights_of_a_mixture_add_up_to_one():
     happened, _ = simulate()
     rows = happened.tail(50)
     chances = np.random.default_rng(1).random((3, 50))
-    belief = Believed(*chances, np.full((50, 5), 3.0), np.zeros(50))
+    belief = CalibratedWeather(*chances, np.full((50, 5), 3.0), np.zeros(50))
 
     weights, means, k = mixture(fit(happened), rows, belief)
 
@@ -200,7 +200,7 @@ def test_degenerate_histories_give_finite_demand(name):
     happened = DEGENERATE[name](simulate()[0].groupby(["store_id", "item_id"]).head(90))
     response = fit(happened)
 
-    assert np.isfinite(estimate(happened)["demand"]).all()
+    assert np.isfinite(uncensor(happened)["demand"]).all()
     assert np.isfinite(expected(response, happened)).all()
     assert all(np.isfinite(getattr(response, part)).all() for part in ("chain", "stores", "items"))
     assert (response.recent >= 0).all()
@@ -211,7 +211,7 @@ def test_a_series_sold_out_every_day_is_not_believed_to_be_satisfied():
     happened = simulate(1.0)[0]
     ours = ((happened["store_id"] == "s0") & (happened["item_id"] == "u0")).to_numpy()
     happened.loc[ours, "sold_out"] = True
-    ratio = estimate(happened)["demand"][ours].sum() / happened["units"][ours].sum()
+    ratio = uncensor(happened)["demand"][ours].sum() / happened["units"][ours].sum()
 
     assert 1.0 < ratio < 10.0
 
@@ -222,7 +222,7 @@ def test_without_any_weather_demand_is_still_estimated():
     tables["weather_observed"] = tables["weather_observed"].iloc[:0]
     happened = past(tables, FIRST + pd.Timedelta(days=119))
 
-    found = estimate(happened)
+    found = uncensor(happened)
 
     assert np.isfinite(found["demand"]).all()
     assert chain(fit(happened), "wet") == pytest.approx(0, abs=1e-6)

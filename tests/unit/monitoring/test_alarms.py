@@ -19,7 +19,7 @@ def make_news(days=30, each=0.5):
     """Return daily news of two places, `each` for the first and −0.5 for the second."""
     dates = pd.date_range(TODAY - (days - 1) * DAY, TODAY)
     parts = [
-        pd.DataFrame({"date": dates, "location_id": place, "item_id": "u1", "news": news})
+        pd.DataFrame({"date": dates, "location_id": place, "item_id": "u1", "log_ratio": news})
         for place, news in (("here", each), ("there", -0.5))
     ]
     return pd.concat(parts).assign(wet=0.0, expected=10.0, variance=30.0)

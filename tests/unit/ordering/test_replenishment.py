@@ -7,7 +7,7 @@ import pytest
 from salescast.evaluation.backtest import Recipe, cutoffs, fits
 from salescast.evaluation.rehearsal import PLANNER, rehearse
 from salescast.features.point_in_time import build, past
-from salescast.models.response import estimate
+from salescast.models.response import uncensor
 from salescast.ordering.orders import Cycle, Limit
 from salescast.ordering.replenishment import (
     SERIES,
@@ -32,7 +32,7 @@ def world():
     rows = build(tables, [*pd.date_range(FIRST + pd.Timedelta(days=60), LAST, freq="5D"), *tested])
     how = Recipe("integrated", {}, 1, [0.1, 0.5, 0.9], {"u1": 0.8})
     fitted = fits(rows, lambda day: past(tables, day), tested, 2, how)
-    return tables, fitted, estimate(past(tables, LAST))
+    return tables, fitted, uncensor(past(tables, LAST))
 
 
 @pytest.fixture(scope="module")

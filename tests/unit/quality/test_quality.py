@@ -51,7 +51,7 @@ def with_sales(tables: Tables, **columns: object) -> Tables:
 
 def split(tables: Tables, moment: pd.Timestamp) -> tuple[Tables, Tables]:
     """Return what was known before `moment` and what became known from it on."""
-    known = {name: rows[TABLES[name].known] < moment for name, rows in tables.items()}
+    known = {name: rows[TABLES[name].known_at] < moment for name, rows in tables.items()}
     before = {name: rows[known[name]] for name, rows in tables.items()}
     return before, {name: rows[~known[name]] for name, rows in tables.items()}
 
