@@ -25,15 +25,14 @@ def inline(settings: Settings) -> Run:
             options["each"] = each
         return STAGES[name](settings, **options)
 
-    return telling(run)
+    return logged(run)
 
 
 def workers(scale: Scale) -> Each:
     """Return what works through partitions, without Prefect; `dask` needs it."""
-    if scale.partitions == 1 or scale.runner == "inline":
-        return one_by_one
-    if scale.runner == "dask":
-        log.warning("scale.runner = dask works with --engine prefect; here one after another")
+    if scale.runner == "dask" and scale.partitions > 1:
+        log.warning("scale.runner = dask needs --engine prefect; partitions run one after another")
+    if scale.partitions == 1 or scale.runner in {"inline", "dask"}:
         return one_by_one
 
     def each(work: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
@@ -46,17 +45,17 @@ def workers(scale: Scale) -> Each:
 def _executor(scale: Scale) -> Executor:
     if scale.runner == "threads":
         return ThreadPoolExecutor(scale.workers)
-    # A fork of a process that has threads may hang: each begins anew.
+    # A fork of a process that has threads may hang: each worker starts a new interpreter.
     return ProcessPoolExecutor(scale.workers, multiprocessing.get_context("spawn"))
 
 
-def telling(run: Run) -> Run:
-    """Return `run`, logging each stage's name, seconds and sentence when it is done."""
+def logged(run: Run) -> Run:
+    """Return `run`, logging each stage's name, seconds and summary when it is done."""
 
-    def told(name: str, **options: Any) -> Result:
+    def run_and_log(name: str, **options: Any) -> Result:
         start = time.perf_counter()
         result = run(name, **options)
         log.info("%-9s %5.1f s  %s", name, time.perf_counter() - start, result["summary"])
         return result
 
-    return told
+    return run_and_log

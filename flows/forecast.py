@@ -5,6 +5,7 @@ from salescast.stages import Result
 
 
 def forecast(run: Run) -> Result:
-    """Forecast from the last day known, and decide what to order."""
-    made, orders = run("forecast"), run("order")
-    return {**made, "orders": orders, "summary": f"{made['summary']}\n{orders['summary']}"}
+    """Forecast from the last day stored, and propose what to order."""
+    forecasts, orders = run("forecast"), run("order")
+    summary = f"{forecasts['summary']}\n{orders['summary']}"
+    return {**forecasts, "orders": orders, "summary": summary}

@@ -1,6 +1,5 @@
-"""Everything once: from a delivery to a served forecast, a fortnight of truth, and a report."""
+"""Everything once: from a delivery to a served forecast, a fortnight of outcomes, and a report."""
 
-from collections.abc import Callable, Mapping
 from datetime import date
 
 from flows.deploy import deploy
@@ -13,9 +12,9 @@ from salescast.stages import Result
 
 
 def lifecycle(run: Run, start: date, end: date) -> Result:
-    """Learn and deploy as of `start`; let the days up to `end` come true; score, forecast, answer.
+    """Train and deploy as of `start`; ingest the days up to `end`; score, forecast, answer.
 
-    Raises GateRefused where the gate said no: the champion, if there is one, stays.
+    Raises GateRefused where the gate refused: the champion, if there is one, stays.
     """
     ingest(run, start)
     train(run)
@@ -24,9 +23,3 @@ def lifecycle(run: Run, start: date, end: date) -> Result:
     monitor(run)
     forecast(run)
     return run("answer")
-
-
-FLOWS: Mapping[str, Callable[..., Result]] = {
-    flow.__name__: flow for flow in (deploy, forecast, ingest, lifecycle, monitor, train)
-}
-"""Every flow by name, for the command line."""

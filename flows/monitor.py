@@ -1,4 +1,4 @@
-"""Daily: what came true, what drifts, what alarms, and whether a version on trial holds."""
+"""Daily: score forecasts, look for drift, raise alarms, and judge a version on trial."""
 
 from flows.engine import Run
 from salescast.stages import Result

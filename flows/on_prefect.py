@@ -1,4 +1,4 @@
-"""The flows as Prefect runs them: parameters, retries, names and artifacts.
+"""The flows as Prefect runs them: parameters, retries, timeouts, names and artifacts.
 
 `prefect.yaml` deploys them, with their schedules; `make up` does so on this machine.
 """
@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from prefect import State, Task, flow, pause_flow_run
+from prefect import State, Task, flow, pause_flow_run, task
 from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
@@ -21,20 +21,16 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 from prefect.events import emit_event
 from prefect.input import RunInput
-from prefect.runtime import flow_run
+from prefect.runtime import flow_run, task_run
+from prefect.states import Completed
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows import deploy as deploying
-from flows import forecast as forecasting
-from flows import ingest as ingesting
-from flows import lifecycle as cycling
-from flows import monitor as monitoring
-from flows import train as training
-from flows.engine import Run, telling
+from flows import FLOWS
+from flows.engine import Run, logged
 from salescast.errors import ConfigError, FeedUnavailableError, StoreUnavailableError
 from salescast.settings import Scale, Settings, read_settings
-from salescast.stages import PARTITIONED, STAGES, Result
+from salescast.stages import PARTITIONED, STAGES, Result, Stage
 from salescast.stages.adaptation import adapt
 from salescast.stages.gating import raise_refusal
 from salescast.stages.ingestion import rehearsal
@@ -42,20 +38,50 @@ from salescast.stages.partitions import Each, one_by_one
 from salescast.stages.promotion import decision_of
 
 CONFIG = Path("config.toml")
-WAITS = (10.0, 60.0, 300.0)  # seconds: a restart, a failover, a provider's bad five minutes
-
+RETRY_SECONDS = (10.0, 60.0, 300.0)  # a restart, a failover, a provider's bad five minutes
+TRAINING = {"features", "backtest", "train", "register", "gate"}
 APPROVAL_SECONDS = 3 * 24 * 3600  # a long weekend; then the run fails and the champion stays
 
 log = logging.getLogger("salescast")
 
 
-def _may_pass(task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Tell whether waiting may help: something outside did not answer."""
+def _is_outage(failed: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Return whether waiting may help: a feed or a store did not answer."""
     failure = state.result(raise_on_failure=False)
-    waits = isinstance(failure, FeedUnavailableError | StoreUnavailableError)
-    if waits:
-        log.warning("%-9s waits and tries again: %s", task.name, failure)
-    return waits
+    outage = isinstance(failure, FeedUnavailableError | StoreUnavailableError)
+    if outage:
+        log.warning("%-9s waits and tries again: %s", failed.name, failure)
+    return outage
+
+
+def _task_run_name() -> str:
+    """Return the stage and the days it was called with."""
+    days = [str(value) for value in task_run.parameters.values() if isinstance(value, date)]
+    return " ".join([str(task_run.task_name), *days])
+
+
+def as_task(name: str, stage: Stage) -> Task[..., Result]:
+    """Return a stage as a task that waits for what does not answer, and ends some time."""
+    training = name in TRAINING
+    return task(
+        name=name,
+        task_run_name=_task_run_name,
+        tags={"training" if training else "operation"},
+        timeout_seconds=(6 if training else 1) * 3600,
+        retries=len(RETRY_SECONDS),
+        retry_delay_seconds=list(RETRY_SECONDS),
+        retry_jitter_factor=0.5,
+        retry_condition_fn=_is_outage,
+        cache_policy=NO_CACHE,
+    )(stage)
+
+
+def _work(work: Callable[[Any], Any], value: Any) -> Any:
+    return work(value)
+
+
+TASKS = {name: as_task(name, stage) for name, stage in STAGES.items()}
+PARTITION = task(name="partition", cache_policy=NO_CACHE)(_work)
 
 
 def on_prefect(settings: Settings) -> Run:
@@ -65,23 +91,17 @@ def on_prefect(settings: Settings) -> Run:
     def run(name: str, **options: Any) -> Result:
         if name == "promote" and settings.gate.approval:
             options |= approval(settings)
-        task = Task(
-            STAGES[name],
-            name=name,
-            task_run_name=" ".join([name, *(str(v) for v in options.values() if v)]),
-            retries=len(WAITS),
-            retry_delay_seconds=list(WAITS),
-            retry_condition_fn=_may_pass,
-            cache_policy=NO_CACHE,
-        )
         if name in PARTITIONED:
             options["each"] = each
-        result: Result = task(settings, **options)
-        if name in ARTIFACTS:
-            ARTIFACTS[name](result)
+        result: Result = TASKS[name](settings, **options)
+        if name in TABLES:
+            key, rows = TABLES[name]
+            create_table_artifact(key=key, table=rows(result), description=result["summary"])
+        if name in PAGES:
+            PAGES[name](result)
         return result
 
-    return run
+    return logged(run)
 
 
 def workers(scale: Scale) -> Each:
@@ -90,16 +110,11 @@ def workers(scale: Scale) -> Each:
         return one_by_one
 
     def each(work: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
-        task = Task(_work, name="partition", cache_policy=NO_CACHE)
         with _task_runner(scale) as runner:
-            asked = [runner.submit(task, {"work": work, "value": value}) for value in values]
-            return [future.result() for future in asked]
+            futures = [runner.submit(PARTITION, {"work": work, "value": value}) for value in values]
+            return [future.result() for future in futures]
 
     return each
-
-
-def _work(work: Callable[[Any], Any], value: Any) -> Any:
-    return work(value)
 
 
 def _task_runner(scale: Scale) -> TaskRunner[Any]:
@@ -132,34 +147,59 @@ class Approval(RunInput):
 
 
 def approval(settings: Settings) -> dict[str, str]:
-    """Pause the flow run until a person approves the judged challenger, and return what was said.
+    """Pause the flow run until a person approves the judged challenger; return who did, and why.
 
-    Raises GateRefused at once where the gate said no: there is nothing to approve.
+    Raises GateRefused at once where the gate refused: there is nothing to approve.
     """
     decision = decision_of(settings, None)
     raise_refusal(decision)
-    asked = f"Version {decision['version']} passed {len(decision['checks'])} checks. Promote it?"
+    question = f"Version {decision['version']} passed {len(decision['checks'])} checks. Promote it?"
     log.info("promote   waits for a person: resume the flow run with a reason")
-    said = pause_flow_run(
-        wait_for_input=Approval.with_initial_data(description=asked), timeout=APPROVAL_SECONDS
+    answer = pause_flow_run(
+        wait_for_input=Approval.with_initial_data(description=question), timeout=APPROVAL_SECONDS
     )
-    return {"approve": said.reason, "approver": said.approver}
+    return {"approve": answer.reason, "approver": answer.approver}
 
 
-def _scorecard(result: Result) -> None:
-    rows = [
-        {"model": name} | {key: _short(value) for key, value in card["overall"].items()}
+def _scores(result: Result) -> list[dict[str, Any]]:
+    return [
+        {"model": name} | {key: _rounded(value) for key, value in card["overall"].items()}
         for name, card in result["scorecard"]["models"].items()
     ]
-    create_table_artifact(key="scorecard", table=rows, description=result["summary"])
 
 
-def _short(value: float | None) -> float | None:
+def _rounded(value: float | None) -> float | None:
     return round(value, 4) if value is not None and math.isfinite(value) else None
 
 
-def _decision(result: Result) -> None:
-    create_table_artifact(key="gate", table=result["checks"], description=result["summary"])
+def _row(*names: str) -> Callable[[Result], list[dict[str, Any]]]:
+    return lambda result: [{name: result[name] for name in names}]
+
+
+TABLES: Mapping[str, tuple[str, Callable[[Result], list[dict[str, Any]]]]] = {
+    "ingest": (
+        "delivery",
+        lambda result: [{"table": t, "new rows": count} for t, count in result["rows"].items()],
+    ),
+    "backtest": ("scorecard", _scores),
+    "gate": ("gate", lambda result: result["checks"]),
+    "forecast": (
+        "forecast",
+        _row("origin", "series", "degraded_rows", "model_version", "data_version"),
+    ),
+    "order": (
+        "orders",
+        _row("origin", "due", "units", "spend", "expected_cost", "planner_units", "planner_cost"),
+    ),
+    "monitor": ("alarms", lambda result: result["alarms"]),
+}
+"""Stage → the table that Prefect's pages show of its result."""
+
+
+def _quality(result: Result) -> None:
+    create_link_artifact(key="data-docs", link=Path(result["data_docs"]).resolve().as_uri())
+    warnings = "".join(f"\n- {warning}" for warning in result["warnings"])
+    create_markdown_artifact(key="quality", markdown=result["summary"] + warnings)
 
 
 def _answer(result: Result) -> None:
@@ -169,58 +209,29 @@ def _answer(result: Result) -> None:
     create_markdown_artifact(key="answer", markdown=f"{result['summary']}\n\n{table}")
 
 
-def _forecast(result: Result) -> None:
-    told = ("origin", "series", "degraded_rows", "model_version", "data_version")
-    row = {name: result[name] for name in told}
-    create_table_artifact(key="forecast", table=[row], description=result["summary"])
-
-
-def _orders(result: Result) -> None:
-    told = ("origin", "due", "units", "spend", "expected_cost", "planner_units", "planner_cost")
-    row = {name: result[name] for name in told}
-    create_table_artifact(key="orders", table=[row], description=result["summary"])
-
-
-def _delivery(result: Result) -> None:
-    rows = [{"table": name, "new rows": count} for name, count in result["rows"].items()]
-    create_table_artifact(key="delivery", table=rows, description=result["summary"])
-
-
-def _quality(result: Result) -> None:
-    create_link_artifact(key="data-docs", link=Path(result["data_docs"]).resolve().as_uri())
-    warnings = "".join(f"\n- {warning}" for warning in result["warnings"])
-    create_markdown_artifact(key="quality", markdown=result["summary"] + warnings)
-
-
 def _monitoring(result: Result) -> None:
     if "report" in result:  # a brief look writes none
         create_link_artifact(key="report", link=Path(result["report"]).resolve().as_uri())
-    create_table_artifact(key="alarms", table=result["alarms"], description=result["summary"])
     if result["training"]:
-        want_training(str(result["training"]))
+        request_training(str(result["training"]))
 
 
-def want_training(why: str) -> None:
+def request_training(reason: str) -> None:
     """Tell the server that a training is due; one of its automations runs it."""
-    told = {"prefect.resource.id": "salescast.monitor"}
-    emit_event("salescast.training-wanted", told, payload={"why": why})
+    resource = {"prefect.resource.id": "salescast.monitor"}
+    emit_event("salescast.training-wanted", resource, payload={"why": reason})
 
 
-ARTIFACTS: Mapping[str, Callable[[Result], None]] = {
-    "ingest": _delivery,
+PAGES: Mapping[str, Callable[[Result], None]] = {
     "validate": _quality,
-    "backtest": _scorecard,
-    "gate": _decision,
-    "forecast": _forecast,
-    "order": _orders,
     "answer": _answer,
     "monitor": _monitoring,
 }
-"""What a stage's result looks like on Prefect's pages."""
+"""Stage → what else Prefect's pages show of its result."""
 
 
 def _title() -> str:
-    """Return the name of the current flow run: the flow, and the days it was asked for."""
+    """Return the name of the current flow run: the flow, and the days it was called with."""
     days = [str(value) for value in flow_run.parameters.values() if isinstance(value, date)]
     return " ".join([str(flow_run.flow_name), *days])
 
@@ -228,40 +239,49 @@ def _title() -> str:
 @flow(flow_run_name=_title)
 def ingest(config: Path = CONFIG, until: date | None = None) -> Result:
     """Fetch, check, append and version what became known up to `until` (default: today)."""
-    return ingesting.ingest(_run(config), until)
+    return FLOWS["ingest"](_run(config), until)
 
 
 @flow(flow_run_name=_title)
-def train(config: Path = CONFIG) -> Result:
-    """Learn, examine, register and judge a challenger."""
-    return training.train(on_prefect(adapt(read_settings(config))))
+def train(config: Path = CONFIG) -> Any:
+    """Train, backtest, register and judge a challenger; the state Refused says that it may not."""
+    decision = FLOWS["train"](on_prefect(adapt(read_settings(config))))
+    return decision if decision["verdict"] == "promote" else _refused(decision)
 
 
 @flow(flow_run_name=_title)
-def deploy(config: Path = CONFIG) -> Result:
-    """Promote the judged challenger and see that it answers."""
-    return deploying.deploy(_run(config))
+def deploy(config: Path = CONFIG) -> Any:
+    """Promote the judged challenger and forecast with it; Refused where the gate refused it."""
+    decision = decision_of(read_settings(config), None)
+    if decision["verdict"] != "promote":
+        return _refused(decision)
+    return FLOWS["deploy"](_run(config))
+
+
+def _refused(decision: Result) -> State[Result]:
+    reasons = "; ".join(check["reason"] for check in decision["checks"] if not check["passed"])
+    return Completed(name="Refused", message=reasons, data=decision)
 
 
 @flow(flow_run_name=_title)
 def forecast(config: Path = CONFIG) -> Result:
     """Forecast every series with the champion."""
-    return forecasting.forecast(_run(config))
+    return FLOWS["forecast"](_run(config))
 
 
 @flow(flow_run_name=_title)
 def monitor(config: Path = CONFIG) -> Result:
     """Score what was served, look for drift, raise alarms."""
-    return monitoring.monitor(_run(config))
+    return FLOWS["monitor"](_run(config))
 
 
 @flow(flow_run_name=_title)
 def lifecycle(config: Path = CONFIG, start: date | None = None, end: date | None = None) -> Result:
-    """Run everything once: learn as of `start`, score as of `end` (default: the last fortnight)."""
+    """Run everything once: train as of `start`, score as of `end` (default: the last fortnight)."""
     first, last = rehearsal(read_settings(config))
-    return cycling.lifecycle(_run(config), start or first, end or last)
+    return FLOWS["lifecycle"](_run(config), start or first, end or last)
 
 
 def _run(config: Path) -> Run:
-    log.setLevel(logging.INFO)  # a worker's flow run is told to Prefect's log as on the console
-    return telling(on_prefect(read_settings(config)))
+    log.setLevel(logging.INFO)  # a worker's flow run logs to Prefect what the console shows
+    return on_prefect(read_settings(config))

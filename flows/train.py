@@ -1,4 +1,4 @@
-"""Weekly, or when monitoring asks: learn, examine, register, judge."""
+"""Weekly, or when monitoring asks for it: train, backtest, register and judge a challenger."""
 
 from flows.engine import Run
 from salescast.stages import REPRODUCIBLE, Result

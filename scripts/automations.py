@@ -11,7 +11,7 @@ TRAINING_WANTED = "salescast.training-wanted"
 DAY = 24 * 3600  # seconds
 LATE = 2 * 3600  # seconds after the hour at which a daily run should be done
 SILENCE = 3 * 180  # seconds; a run that lives is heard of every 180
-ENDS = ("Completed", "Failed", "Cancelled", "Crashed", "Paused", "Suspended")
+ENDS = ("Completed", "Failed", "Cancelled", "Crashed", "Paused", "Suspended", "Refused")
 REPEATED = ("ingest/daily", "forecast/daily", "monitor/daily", "train/weekly", "deploy/weekly")
 
 

@@ -5,10 +5,10 @@ import logging
 import os
 import socket
 import sys
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 
 
-keys = typer.Typer(help="Keys of the API's callers.", no_args_is_help=True)
+keys = typer.Typer(help="Manage the keys of the API's callers.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 
 
@@ -44,10 +44,18 @@ class Engine(StrEnum):
     inline = "inline"
 
 
-EngineOption = Annotated[Engine, typer.Option(help="Who runs the steps.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, alone.")]
-UrlOption = Annotated[str | None, typer.Option(metavar="URL", help="A service to ask.")]
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE")]
+EngineOption = Annotated[
+    Engine, typer.Option(help="Run the steps as Prefect tasks, or inline in this process.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON only.")]
+ProbeOption = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Check that this service answers with the new champion."),
+]
+DateOption = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="Last day to fetch; default: today."),
+]
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -61,11 +69,22 @@ QUIET = {
     "TQDM_DISABLE": "1",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # its 20 are few for a slow disk
 }
-"""How the libraries beneath us should behave; what the environment says already, stays."""
+"""How the libraries should behave; a variable that is set already stays."""
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"salescast {version('salescast')}")
+        raise typer.Exit
 
 
 @app.callback()
-def prepare() -> None:
+def prepare(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
     """Sales forecasts from weather forecasts, from raw data to orders."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -85,7 +104,7 @@ def command_line() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command; an error of ours is one line on stderr and its exit code."""
+    """Run the command; print an expected error as one line on stderr, and exit with its code."""
     try:
         command_line()()
     except SalescastError as error:
@@ -107,16 +126,21 @@ def _fail(reason: str, code: int) -> NoReturn:
 def _flow(name: str, engine: Engine, settings: Settings, **options: Any) -> dict[str, Any]:
     """Run the flow `name` and return its result."""
     if engine is Engine.inline:
+        from flows import FLOWS
         from flows.engine import inline
-        from flows.lifecycle import FLOWS
 
         return FLOWS[name](inline(settings), **options)
-    logging.getLogger("salescast").info("prefect   starting …")
+    log.info("prefect   starting …")
     from flows import on_prefect
 
-    options = {key: value for key, value in options.items() if value is not None}
-    done: dict[str, Any] = getattr(on_prefect, name)(settings.root / "config.toml", **options)
-    return done
+    result: dict[str, Any] = getattr(on_prefect, name)(settings.root / "config.toml", **options)
+    return result
+
+
+def _print_flow(result: dict[str, Any], *, as_json: bool) -> None:
+    """Print a flow's result as JSON; for people its stages have logged it already."""
+    if as_json:
+        print_result(result, as_json=True)
 
 
 def print_result(result: dict[str, Any], *, as_json: bool, text: str = "") -> None:
@@ -126,14 +150,10 @@ def print_result(result: dict[str, Any], *, as_json: bool, text: str = "") -> No
     typer.echo(json.dumps(plain(result)) if as_json else text or result["summary"])
 
 
-def _day(moment: datetime | None) -> date | None:
-    return moment.date() if moment else None
-
-
 @app.command()
 def run(
     workspace: Annotated[
-        Path, typer.Option(help="Where to run; a copy of this one is made there. '.' runs here.")
+        Path, typer.Option(help="Folder to run in, made as a copy of this one; '.' runs here.")
     ] = Path("build/run"),
     engine: EngineOption = Engine.prefect,
     as_json: JsonOption = False,
@@ -151,8 +171,8 @@ def run(
 
 @app.command()
 def ingest(
-    until: Day = None,
-    commit: Annotated[bool, typer.Option(help="Commit the moved data.dvc to git.")] = False,
+    until: DateOption = None,
+    commit: Annotated[bool, typer.Option(help="Commit the new data.dvc to git.")] = False,
     engine: EngineOption = Engine.inline,
     as_json: JsonOption = False,
 ) -> None:
@@ -160,15 +180,15 @@ def ingest(
     from salescast.stages.ingestion import commit_data
 
     settings = read_settings()
-    result = _flow("ingest", engine, settings, until=_day(until))
+    result = _flow("ingest", engine, settings, until=until.date() if until else None)
     if commit:
         commit_data(settings, result["summary"])
-    print_result(result, as_json=as_json)
+    _print_flow(result, as_json=as_json)
 
 
 @app.command()
 def train(
-    search: Annotated[int, typer.Option(min=0, help="Trials of hyperparameters first.")] = 0,
+    search: Annotated[int, typer.Option(min=0, help="Trials of a search first.")] = 0,
     engine: EngineOption = Engine.inline,
     as_json: JsonOption = False,
 ) -> None:
@@ -179,23 +199,23 @@ def train(
 
     settings = read_settings()
     if search:
-        found = tune(settings, search)
-        logging.getLogger("salescast").info(found["summary"])
-        os.environ.update(found["variables"])
+        best = tune(settings, search)
+        log.info(best["summary"])
+        os.environ.update(best["variables"])
         settings = read_settings()
     result = _flow("train", engine, adapt(settings))
-    print_result(result, as_json=as_json)
+    _print_flow(result, as_json=as_json)
     raise_refusal(result)
 
 
 @app.command()
 def promote(
-    version: Annotated[int | None, typer.Argument(help="Default: the last judged one.")] = None,
-    approve: Annotated[str | None, typer.Option(metavar="REASON", help="For the journal.")] = None,
-    probe: UrlOption = None,
+    version: Annotated[int | None, typer.Argument(help="Default: the one judged last.")] = None,
+    approve: Annotated[str | None, typer.Option(metavar="REASON", help="Why you agree.")] = None,
+    probe: ProbeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make the judged challenger the champion; a failed probe rolls back."""
+    """Make the judged challenger the champion; roll back if a service does not take it."""
     from salescast.stages.promotion import promote as change
 
     print_result(change(read_settings(), version, approve, probe), as_json=as_json)
@@ -203,11 +223,11 @@ def promote(
 
 @app.command()
 def rollback(
-    to: Annotated[int | None, typer.Option(help="Default: the champion before.")] = None,
-    probe: UrlOption = None,
+    to: Annotated[int | None, typer.Option(help="Version; default: the champion before.")] = None,
+    probe: ProbeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Give an earlier champion its place back."""
+    """Make an earlier champion the champion again."""
     from salescast.stages.promotion import rollback as restore
 
     print_result(restore(read_settings(), to, probe), as_json=as_json)
@@ -215,12 +235,12 @@ def rollback(
 
 @app.command()
 def canary(
-    version: Annotated[int | None, typer.Argument(help="A registered version.")] = None,
-    share: Annotated[float, typer.Option(min=0, max=1, help="Of stores; 0: the shadow.")] = 0.0,
+    version: Annotated[int | None, typer.Argument(help="Registered version to try.")] = None,
+    share: Annotated[float, typer.Option(min=0, max=1, help="Share of stores; 0: none.")] = 0.0,
     stop: Annotated[bool, typer.Option("--stop", help="End the trial.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Try a version beside the champion, end the trial, or judge it by what came true."""
+    """Start a trial of a version next to the champion, end it, or judge it by its outcomes."""
     from salescast.stages.canary import canary as judge
     from salescast.stages.canary import start
     from salescast.stages.canary import stop as end
@@ -238,20 +258,20 @@ def canary(
 @app.command()
 def forecast(engine: EngineOption = Engine.inline, as_json: JsonOption = False) -> None:
     """Forecast every series with the champion and propose orders, into the ledger."""
-    print_result(_flow("forecast", engine, read_settings()), as_json=as_json)
+    _print_flow(_flow("forecast", engine, read_settings()), as_json=as_json)
 
 
 @app.command()
 def monitor(engine: EngineOption = Engine.inline, as_json: JsonOption = False) -> None:
     """Score what was served, look for drift, write the report."""
-    print_result(_flow("monitor", engine, read_settings()), as_json=as_json)
+    _print_flow(_flow("monitor", engine, read_settings()), as_json=as_json)
 
 
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Default: serving.host.")] = None,
     port: Annotated[int | None, typer.Option(help="Default: serving.port.")] = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes on one port.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes on the port.")] = 1,
 ) -> None:
     """Serve the champion over HTTP."""
     import uvicorn
@@ -280,14 +300,14 @@ def serve(
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; uvicorn itself would say less, and say it as a log line."""
+    """Return a listening socket; raise ConfigError where the address cannot be used."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
         raise ConfigError(
             f"cannot listen on {host}:{port}: {error}; stop what listens there, or choose "
-            "another one with --host and --port or in [serving] of config.toml"
+            "another address with --host and --port or in [serving] of config.toml"
         ) from error
 
 
@@ -296,29 +316,25 @@ def doctor(
     reap: Annotated[bool, typer.Option(help="End runs that a killed process left open.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for what is known to go wrong on a machine, and say how to mend it."""
-    from dataclasses import asdict
-
-    from salescast import doctor as practice
+    """Check this machine and workspace for known problems, and say how to fix them."""
+    from salescast import doctor as checks
 
     settings = read_settings()
     if reap:
-        log.info("ended %d runs", practice.stores.reap(settings))
-    findings = list(practice.examine(settings))
-    bad = [one.name for one in findings if not one.well]
-    told = {"findings": [asdict(one) for one in findings], "bad": bad}
-    print_result(told, as_json=as_json, text=practice.describe(findings))
-    if bad:
+        log.info("runs ended: %d", checks.reap(settings))
+    result = checks.diagnose(settings)
+    print_result(result, as_json=as_json)
+    if result["bad"]:
         raise typer.Exit(1)
 
 
 @app.command()
 def receipt(
-    receipt_id: str,
-    replay: Annotated[bool, typer.Option("--replay", help="Make it again, bit for bit.")] = False,
+    receipt_id: Annotated[str, typer.Argument(help="The receipt_id of a forecast.")],
+    replay: Annotated[bool, typer.Option("--replay", help="Compute it again and compare.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the forecast that a receipt stands for, as it was served."""
+    """Print the forecast of a receipt, as it was served."""
     from salescast.stages import receipts
 
     read = receipts.replay if replay else receipts.read_receipt
@@ -327,27 +343,22 @@ def receipt(
 
 @keys.command("create")
 def create_key(
-    name: str,
+    name: Annotated[str, typer.Argument(help="Who will use it.")],
     scope: Annotated[list[Scope], typer.Option(help="May be given twice.")] = [Scope.read],  # noqa: B006 - Typer's way
-    days: Annotated[int, typer.Option(min=1, max=3650, help="Until it expires.")] = 365,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it expires.")] = 365,
     as_json: JsonOption = False,
 ) -> None:
     """Make a key and print it, once: only its digest is kept."""
     from api.keys import create_key as create
 
-    secret, made = create(read_settings().api_keys, name, scope, days)
-    result = {
-        "key": secret,
-        "key_id": made.key_id,
-        "expires_at": made.expires_at,
-        "summary": secret,
-    }
-    print_result(result, as_json=as_json)
+    secret, key = create(read_settings().api_keys, name, scope, days)
+    result = {"key": secret, "key_id": key.key_id, "expires_at": key.expires_at}
+    print_result(result | {"summary": secret}, as_json=as_json)
 
 
 @keys.command("list")
 def list_keys(as_json: JsonOption = False) -> None:
-    """List the keys there are; none can be read back."""
+    """List the keys; their secrets cannot be read back."""
     from api.keys import read_keys, utc_now
 
     now = utc_now()
@@ -365,25 +376,25 @@ def list_keys(as_json: JsonOption = False) -> None:
 
 
 @keys.command("revoke")
-def revoke_key(key_id: str, as_json: JsonOption = False) -> None:
-    """End a key; within a second it opens nothing any more."""
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys list` prints it.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Revoke a key; within a second the API refuses it."""
     from api.keys import revoke_key as revoke
 
-    ended = revoke(read_settings().api_keys, key_id)
-    summary = f"{ended.key_id} ({ended.name}) is revoked"
-    print_result(
-        {"key_id": ended.key_id, "revoked_at": ended.revoked_at, "summary": summary},
-        as_json=as_json,
-    )
+    key = revoke(read_settings().api_keys, key_id)
+    result = {"key_id": key.key_id, "revoked_at": key.revoked_at}
+    summary = f"{key.key_id} ({key.name}) is revoked"
+    print_result(result | {"summary": summary}, as_json=as_json)
 
 
 @app.command()
-def stage(name: str, as_json: JsonOption = False) -> None:
+def stage(
+    name: Annotated[str, typer.Argument(help="Name of the stage, such as features.")],
+    as_json: JsonOption = False,
+) -> None:
     """Run one stage of the life cycle by name."""
-    _stage(name, as_json=as_json)
-
-
-def _stage(name: str, *, as_json: bool) -> None:
     from salescast.stages import run_stage
 
     print_result(run_stage(name, read_settings()), as_json=as_json)

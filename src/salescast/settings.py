@@ -2,8 +2,10 @@
 
 The folder that holds the file is the workspace: `data/` and `build/` lie beside it.
 `SALESCAST_CONFIG=…/config.toml` chooses another one; `SALESCAST_SECTION__KEY` overrides a key.
+A variable without `__`, such as an orchestrator's SALESCAST_PORT, is no setting.
 """
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -12,23 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
 
 from salescast.errors import ConfigError
 
 CONFIG_VARIABLE = "SALESCAST_CONFIG"
 PREFIX = "SALESCAST_"
 API_KEY_VARIABLE = "SALESCAST_API_KEY"
-NO_KEYS = frozenset(
-    {CONFIG_VARIABLE, API_KEY_VARIABLE, "SALESCAST_REAL_DATA", "SALESCAST_NO_SKIPS"}
-)
-"""Variables that are no key: where the configuration lies, the key for a protected service that a
-promotion probes, and what the tests ask for."""
 
 
 class _Section(BaseModel):
@@ -235,12 +226,8 @@ class Stores(_Section):
     artifacts: str = ""
 
 
-class Settings(BaseSettings):
+class Settings(_Section):
     """All settings, frozen; unknown keys are refused."""
-
-    model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter="__"
-    )
 
     root: Path
     product: Product
@@ -255,18 +242,6 @@ class Settings(BaseSettings):
     serving: Serving
     scale: Scale = Scale()
     stores: Stores
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment win over the file."""
-        return env_settings, init_settings
 
     @model_validator(mode="after")
     def _forecast_reaches(self) -> "Settings":
@@ -327,47 +302,42 @@ def read_settings(config: Path | str | None = None) -> Settings:
     """
     path = Path(config or os.environ.get(CONFIG_VARIABLE) or "config.toml").resolve()
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; set {CONFIG_VARIABLE} or change folder") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    _refuse_unknown(path, values)
+    if "root" in values:
+        raise ConfigError(f"{path}: root: unknown key; the folder of the file is the workspace")
+    _override(values)
     try:
         return Settings(root=path.parent, **values)
     except ValidationError as error:
-        raise ConfigError(_explain(path, error)) from error
-    except SettingsError as error:
-        ours = sorted(v for v in os.environ if v.upper().startswith(PREFIX) and v not in NO_KEYS)
-        raise ConfigError(
-            f"environment: {error}; write lists and tables as JSON in {', '.join(ours)}"
-        ) from error
+        raise ConfigError("; ".join(_complaint(path, one) for one in error.errors())) from error
 
 
-def _refuse_unknown(path: Path, values: Mapping[str, Any]) -> None:
-    """Refuse what pydantic-settings would pass over: an unknown section, wherever it is named."""
-    sections = sorted(set(Settings.model_fields) - {"root"})
-    for name in sorted(set(values) - set(sections)):
-        raise ConfigError(f"{path}: {name}: unknown section; there are {', '.join(sections)}")
-    for variable in sorted(os.environ):
-        name = variable.upper().removeprefix(PREFIX).partition("__")[0].lower()
-        known = variable in NO_KEYS or name in sections
-        if variable.upper().startswith(PREFIX) and not known:
-            raise ConfigError(
-                f"environment: {variable}: unknown section {name}; there are {', '.join(sections)}"
-            )
+def _override(values: dict[str, Any]) -> None:
+    """Replace keys by the variables SALESCAST_SECTION__KEY; lists and tables are JSON."""
+    for variable, text in os.environ.items():
+        *sections, key = variable.upper().removeprefix(PREFIX).lower().split("__")
+        if not variable.upper().startswith(PREFIX) or not sections:
+            continue
+        table = values
+        for name in sections:
+            table = table.setdefault(name, {})
+        try:
+            table[key] = json.loads(text) if text[:1] in ("[", "{") else text
+        except ValueError as error:
+            raise ConfigError(f"environment: {variable}: not valid JSON: {error}") from error
 
 
-def _explain(path: Path, error: ValidationError) -> str:
-    return "; ".join(_complaint(path, detail) for detail in error.errors())
-
-
-def _complaint(path: Path, detail: Any) -> str:
-    parts = [str(part) for part in detail["loc"]]
-    variable = PREFIX + "__".join(parts).upper()
-    where = f"environment: {variable}" if variable in os.environ else f"{path}: {'.'.join(parts)}"
-    if detail["type"] == "extra_forbidden":
-        return f"{where}: unknown key; see docs/reference/configuration.md for the known ones"
-    return f"{where}: {detail['msg']}"
+def _complaint(path: Path, error: Any) -> str:
+    names = [str(part) for part in error["loc"]]
+    name, unknown = PREFIX + "__".join(names).upper(), error["type"] == "extra_forbidden"
+    overrides = [v for v in os.environ if v == name or (unknown and v.startswith(f"{name}__"))]
+    where = f"environment: {overrides[0]}" if overrides else f"{path}: {'.'.join(names)}"
+    if unknown:
+        return f"{where}: unknown key; docs/reference/configuration.md lists them all"
+    return f"{where}: {error['msg']}" + (" (write lists and tables as JSON)" if overrides else "")

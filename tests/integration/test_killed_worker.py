@@ -20,7 +20,7 @@ import sqlalchemy
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.on_prefect import want_training
+from flows.on_prefect import request_training
 from salescast.data import store
 from salescast.doctor import stores
 from salescast.ledger.ledger import Ledger
@@ -219,7 +219,7 @@ def test_what_monitoring_wants_is_trained(team: Team) -> None:
     """Its event leads to a run of the training, waiting for a worker."""
     before = len(team.runs(TRAIN))
     with temporary_settings({PREFECT_API_URL: team.server.api}):
-        want_training("levels shifted")
+        request_training("levels shifted")
         EventsWorker.drain_all()
     wait(lambda: len(team.runs(TRAIN)) > before, "the automation did not fire")
     assert team.runs(TRAIN)[-1]["state_type"] == "SCHEDULED"

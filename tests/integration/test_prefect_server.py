@@ -121,7 +121,7 @@ def attempts(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
 
     from flows import on_prefect
 
-    monkeypatch.setattr(on_prefect, "WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(on_prefect, "RETRY_SECONDS", (0.0, 0.0, 0.0))
 
     def run(error: Exception, times: int) -> int:
         failures = [error] * times
@@ -133,7 +133,7 @@ def attempts(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
                 raise failures.pop()
             return {"summary": "done"}
 
-        monkeypatch.setitem(STAGES, "stage", stage)  # type: ignore[arg-type] # a dict below
+        monkeypatch.setitem(on_prefect.TASKS, "stage", on_prefect.as_task("stage", stage))
         settings = read_settings(ROOT / "config.toml")
         with suppress(type(error)):
             flow(name="attempts")(lambda: on_prefect.on_prefect(settings)("stage"))()
@@ -169,7 +169,7 @@ def test_a_flow_run_whose_worker_was_killed_is_found_and_ended(
     settings = read_settings(workspace / "config.toml")
 
     assert run in stores.running_flows(-1)
-    assert not stores.prefect_runs(settings).well
+    assert stores.prefect_runs(settings).fix
     assert stores.reap(settings) >= 1
     assert run not in stores.running_flows(-1)
 

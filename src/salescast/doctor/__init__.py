@@ -1,44 +1,52 @@
-"""What is wrong with this machine or workspace, and how to mend it.
+"""What is wrong with this machine or workspace, and how to fix it.
 
-Each check looks for one trap that has bitten somebody (docs/how-to/doctor.md has the list) and
-changes nothing. `salescast doctor --reap` alone writes: it ends what a killed process left open.
+Each check looks for one known problem (docs/how-to/doctor.md has the list) and changes nothing.
+Only `salescast doctor --reap` writes: it ends the runs that a killed process left open.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from salescast.doctor import machine, stores
-from salescast.doctor.finding import Finding
+from salescast.doctor.machine import Finding
+from salescast.doctor.stores import reap
 from salescast.settings import Settings
 
-Examination = Callable[[Settings], Finding]
+__all__ = ["CHECKS", "describe", "diagnose", "reap"]
 
-EXAMINATIONS: Sequence[Examination] = (
-    machine.python,
-    machine.versions,
-    machine.lock,
-    machine.strangers,
-    machine.space,
-    machine.port,
-    stores.data,
-    stores.remote,
-    stores.registry,
-    stores.ledger,
-    stores.prefect,
-    stores.mlflow_runs,
-    stores.prefect_runs,
-)
-
-
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Yield one finding per trap, in the order a person would look."""
-    for examination in EXAMINATIONS:
-        yield examination(settings)
+CHECKS: Mapping[str, Callable[[Settings], Finding]] = {
+    "python": machine.python,
+    "versions": machine.versions,
+    "lock": machine.lock,
+    "conflicts": machine.conflicts,
+    "space": machine.space,
+    "port": machine.port,
+    "data": stores.data,
+    "remote": stores.remote,
+    "registry": stores.registry,
+    "ledger": stores.ledger,
+    "prefect": stores.prefect,
+    "training runs": stores.mlflow_runs,
+    "flow runs": stores.prefect_runs,
+}
+"""Every check, in the order in which a person would look."""
 
 
-def describe(findings: Sequence[Finding]) -> str:
-    """Return the findings as lines, those that need mending with how."""
+def diagnose(settings: Settings) -> dict[str, Any]:
+    """Return every finding, the names of the bad ones, and a text for people."""
+    findings = {name: check(settings) for name, check in CHECKS.items()}
+    return {
+        "findings": [{"name": name, **found._asdict()} for name, found in findings.items()],
+        "bad": [name for name, found in findings.items() if found.fix],
+        "summary": describe(findings),
+    }
+
+
+def describe(findings: Mapping[str, Finding]) -> str:
+    """Return a line per finding, and below a bad one how to fix it."""
     lines = []
-    for one in findings:
-        lines.append(f"{'ok' if one.well else 'BAD':4}{one.name:14}{one.summary}")
-        lines += [] if one.well else [f"{'':18}→ {one.mend}"]
+    for name, found in findings.items():
+        lines.append(f"{'BAD' if found.fix else 'ok':4}{name:14}{found.summary}")
+        if found.fix:
+            lines.append(f"{'':18}→ {found.fix}")
     return "\n".join(lines)

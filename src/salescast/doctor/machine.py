@@ -1,18 +1,17 @@
-"""The machine and what is installed on it."""
+"""Checks of the machine and of what is installed on it."""
 
 import re
 import shutil
 import socket
 import sys
-from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import NamedTuple
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from packaging.requirements import Requirement
 
-from salescast.doctor.finding import Finding
 from salescast.settings import Settings
 
 OLDEST, NEWEST = (3, 11), (3, 13)
@@ -22,7 +21,7 @@ REASONS = {
     "sqlalchemy": "2.1 ends Prefect's ephemeral server in CancelledErrors",
     "pandas": "the tables are pandas 3's",
 }
-STRANGERS = {
+CONFLICTS = {
     "evidently": "declares no cap and cannot be imported on pandas 3",
     "mlforecast": "needs pandas < 3",
     "statsforecast": "needs pandas < 3",
@@ -36,15 +35,88 @@ STRANGERS = {
 }
 
 
+class Finding(NamedTuple):
+    """The result of a check; `fix` is empty where all is well."""
+
+    summary: str
+    fix: str = ""
+
+
 def python(_: Settings) -> Finding:
-    """See whether this Python is a supported one."""
-    found = sys.version_info[:2]
+    """Check that this Python is a supported one."""
     summary = f"Python {sys.version.split()[0]}"
-    if OLDEST <= found <= NEWEST:
-        return Finding("python", summary)
-    return Finding(
-        "python", summary, "install 3.11, 3.12 or 3.13, then: make setup PYTHON=python3.13"
-    )
+    if OLDEST <= sys.version_info[:2] <= NEWEST:
+        return Finding(summary)
+    return Finding(summary, "install 3.11, 3.12 or 3.13, then: make setup PYTHON=python3.13")
+
+
+def versions(_: Settings) -> Finding:
+    """Compare what is installed with the ranges that pyproject.toml allows."""
+    wrong = set()
+    for text in requires("salescast") or []:
+        allowed = Requirement(text)
+        found = installed(allowed.name)
+        if found and not allowed.specifier.contains(found, prereleases=True):
+            reason = REASONS.get(allowed.name)
+            complaint = f"{allowed.name} {found}, allowed is {allowed.specifier}"
+            wrong.add(f"{complaint}: {reason}" if reason else complaint)
+    if wrong:
+        return Finding("; ".join(sorted(wrong)), "rm -rf .venv && make setup")
+    return Finding("the installed packages are within the allowed ranges")
+
+
+def lock(settings: Settings) -> Finding:
+    """Compare what is installed with requirements.lock."""
+    path = settings.root / "requirements.lock"
+    if not path.exists():
+        return Finding("no requirements.lock in this workspace")
+    different = [
+        f"{name} {found} instead of {locked}"
+        for name, locked in _locked(path).items()
+        if (found := installed(name)) and found != locked
+    ]
+    if not different:
+        return Finding("the installed packages are those of requirements.lock")
+    more = f" and {len(different) - 3} more" if len(different) > 3 else ""
+    return Finding(", ".join(different[:3]) + more, "touch requirements.lock && make setup")
+
+
+def _locked(path: Path) -> dict[str, str]:
+    """Return name → version of the lock's lines that apply to this Python."""
+    lines = re.findall(r"^[a-z0-9][^\\\n]*", path.read_text(encoding="utf-8"), re.MULTILINE)
+    pins = [Requirement(line) for line in lines]
+    return {
+        pin.name: str(pin.specifier).removeprefix("==")
+        for pin in pins
+        if pin.marker is None or pin.marker.evaluate()
+    }
+
+
+def conflicts(_: Settings) -> Finding:
+    """Look for packages that cannot be installed together with ours."""
+    found = {name: reason for name, reason in CONFLICTS.items() if installed(name)}
+    if not found:
+        return Finding("no package that is known to clash")
+    fix = f"install them elsewhere; here: uv pip uninstall {' '.join(found)}"
+    return Finding("; ".join(f"{name} {reason}" for name, reason in found.items()), fix)
+
+
+def space(settings: Settings) -> Finding:
+    """Check that the disk has room: a full one ends a stage half-way."""
+    free = shutil.disk_usage(settings.root).free / 1e9
+    fix = f"free {NEEDED_GB} GB; `make clean` removes build/ and caches"
+    return Finding(f"{free:.1f} GB free for {settings.root.name}/", fix if free < NEEDED_GB else "")
+
+
+def port(settings: Settings) -> Finding:
+    """Check that the API's port is free, or already serves this API."""
+    host, number = settings.serving.host, settings.serving.port
+    if not number or not listens(host, number):
+        return Finding(f"{host}:{number} is free")
+    if _is_healthy(f"http://{host}:{number}/healthz/live"):
+        return Finding(f"{host}:{number} is served by salescast")
+    fix = "stop what listens there, or set serving.port or SALESCAST_SERVING__PORT"
+    return Finding(f"{host}:{number} is taken by something else", fix)
 
 
 def installed(name: str) -> str | None:
@@ -55,81 +127,8 @@ def installed(name: str) -> str | None:
         return None
 
 
-def versions(_: Settings) -> Finding:
-    """Compare what is installed with the ranges that pyproject.toml allows, and why."""
-    wrong = []
-    for text in requires("salescast") or []:
-        wanted = Requirement(text)
-        found = installed(wanted.name)
-        if found and not wanted.specifier.contains(found, prereleases=True):
-            reason = REASONS.get(wanted.name, "")
-            allowed = f"allowed is {wanted.specifier}"
-            wrong.append(f"{wanted.name} {found}, {allowed}" + (f": {reason}" if reason else ""))
-    if wrong:
-        return Finding("versions", "; ".join(sorted(set(wrong))), "rm -rf .venv && make setup")
-    return Finding("versions", "what is installed is within the allowed ranges")
-
-
-def lock(settings: Settings) -> Finding:
-    """Compare what is installed with requirements.lock."""
-    path = settings.root / "requirements.lock"
-    if not path.exists():
-        return Finding("lock", "no requirements.lock in this workspace")
-    other = [
-        f"{name} {found} instead of {wanted}"
-        for name, wanted in locked(path).items()
-        if (found := installed(name)) and found != wanted
-    ]
-    if other:
-        more = f" and {len(other) - 3} more" if len(other) > 3 else ""
-        return Finding("lock", ", ".join(other[:3]) + more, "touch requirements.lock && make setup")
-    return Finding("lock", "what is installed is what requirements.lock says")
-
-
-def locked(path: Path) -> Mapping[str, str]:
-    """Return name → version of the lock's lines that apply to this Python."""
-    return dict(_locked(path.read_text(encoding="utf-8")))
-
-
-def _locked(text: str) -> Iterator[tuple[str, str]]:
-    for line in re.findall(r"^[a-z0-9][^\\\n]*", text, re.MULTILINE):
-        wanted = Requirement(line)
-        if wanted.marker is None or wanted.marker.evaluate():
-            yield wanted.name, str(wanted.specifier).removeprefix("==")
-
-
-def strangers(_: Settings) -> Finding:
-    """Look for packages that cannot live beside ours."""
-    found = [f"{name} {why}" for name, why in STRANGERS.items() if installed(name)]
-    if not found:
-        return Finding("strangers", "no package that is known to clash")
-    names = " ".join(name.split()[0] for name in found)
-    mend = f"give them an environment of their own; here: uv pip uninstall {names}"
-    return Finding("strangers", "; ".join(found), mend)
-
-
-def space(settings: Settings) -> Finding:
-    """See whether the disk has room: a full one ends a stage half-way."""
-    free = shutil.disk_usage(settings.root).free / 1e9
-    summary = f"{free:.1f} GB free beside {settings.root.name}/"
-    if free >= NEEDED_GB:
-        return Finding("space", summary)
-    return Finding("space", summary, f"free {NEEDED_GB} GB; `make clean` removes build/ and caches")
-
-
-def port(settings: Settings) -> Finding:
-    """See whether the API's port is free, or ours."""
-    host, number = settings.serving.host, settings.serving.port
-    if not number or not listens(host, number):
-        return Finding("port", f"{host}:{number} is free")
-    if _is_ours(f"http://{host}:{number}/healthz/live"):
-        return Finding("port", f"{host}:{number} is served by salescast")
-    mend = "stop what listens there, or set serving.port or SALESCAST_SERVING__PORT"
-    return Finding("port", f"{host}:{number} is taken by something else", mend)
-
-
 def listens(host: str, number: int, seconds: float = 2.0) -> bool:
-    """Tell whether something accepts connections there."""
+    """Return whether something accepts connections there."""
     try:
         with socket.create_connection((host, number), timeout=seconds):
             return True
@@ -137,7 +136,7 @@ def listens(host: str, number: int, seconds: float = 2.0) -> bool:
         return False
 
 
-def _is_ours(url: str) -> bool:
+def _is_healthy(url: str) -> bool:
     try:
         with urlopen(url, timeout=2) as reply:  # noqa: S310 - http, built above
             return bool(reply.status == 200)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from salescast.doctor import describe, machine, stores
-from salescast.doctor.finding import Finding
+from salescast.doctor.machine import Finding
 from salescast.settings import Settings, read_settings
+from salescast.stages.configured import open_registry
 from tests.workspaces import make_workspace, run_here
 
 CLOSED = "127.0.0.1:9"  # the discard service, which nobody runs
@@ -32,16 +33,16 @@ def test_a_version_that_is_not_allowed_is_named_with_the_reason(
     _install(tmp_path / "site", "sqlalchemy", "2.1.0")
     monkeypatch.syspath_prepend(tmp_path / "site")
     found = machine.versions(settings)
-    assert not found.well
+    assert found.fix
     assert "sqlalchemy 2.1.0" in found.summary
     assert "CancelledErrors" in found.summary
 
 
 def test_what_make_setup_installed_is_allowed(settings: Settings) -> None:
     """The environment that runs the tests is a good one."""
-    assert machine.versions(settings).well
-    assert machine.python(settings).well
-    assert machine.strangers(settings).well
+    assert not machine.versions(settings).fix
+    assert not machine.python(settings).fix
+    assert not machine.conflicts(settings).fix
 
 
 def test_a_package_installed_by_hand_differs_from_the_lock(
@@ -58,7 +59,7 @@ def test_only_lines_for_this_python_count(settings: Settings) -> None:
     """The lock is universal: what is meant for another Python is no difference."""
     lock = settings.root / "requirements.lock"
     lock.write_text("numpy==1.0 ; python_version < '3' \\\n    --hash=sha256:00\n")
-    assert machine.lock(settings).well
+    assert not machine.lock(settings).fix
 
 
 def test_a_package_that_cannot_live_here_is_named(
@@ -67,13 +68,13 @@ def test_a_package_that_cannot_live_here_is_named(
     """Evidently is found before it breaks an import."""
     _install(tmp_path / "site", "evidently", "0.7.23")
     monkeypatch.syspath_prepend(tmp_path / "site")
-    assert "evidently" in machine.strangers(settings).mend
+    assert "evidently" in machine.conflicts(settings).fix
 
 
 def test_a_disk_without_room_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """More is needed than any disk has."""
     monkeypatch.setattr(machine, "NEEDED_GB", 1e12)
-    assert "free" in machine.space(settings).mend
+    assert "free" in machine.space(settings).fix
 
 
 def test_a_taken_port_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +91,7 @@ def test_data_changed_by_hand_is_not_what_is_pinned(settings: Settings) -> None:
     settings.data.mkdir()
     (settings.data / "sales.csv").write_text("edited")
     (settings.root / "data.dvc").write_text(f"outs:\n- md5: {'0' * 32}.dir\n")
-    assert "dvc checkout" in stores.data(settings).mend
+    assert "dvc checkout" in stores.data(settings).fix
 
 
 def _remote(root: Path, content: bytes, *, verify: str) -> None:
@@ -106,7 +107,7 @@ def _remote(root: Path, content: bytes, *, verify: str) -> None:
 def test_an_intact_remote_is_well(settings: Settings) -> None:
     """Each file's content is what its name says."""
     _remote(settings.root, b"hello", verify="true")
-    assert stores.remote(settings).well
+    assert not stores.remote(settings).fix
 
 
 def test_a_flipped_bit_in_the_remote_is_found(settings: Settings) -> None:
@@ -118,13 +119,13 @@ def test_a_flipped_bit_in_the_remote_is_found(settings: Settings) -> None:
 def test_a_remote_that_is_not_verified_is_told(settings: Settings) -> None:
     """DVC would pull damage with exit code 0."""
     _remote(settings.root, b"hello", verify="false")
-    assert stores.remote(settings).mend == "dvc remote modify near verify true"
+    assert stores.remote(settings).fix == "dvc remote modify near verify true"
 
 
 def test_a_folder_is_no_registry(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow's old file store is refused by MLflow; the doctor says what to use."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
-    assert "sqlite:///" in stores.registry(settings).mend
+    assert "sqlite:///" in stores.registry(settings).fix
 
 
 def test_a_server_that_is_not_there_is_told(
@@ -136,7 +137,7 @@ def test_a_server_that_is_not_there_is_told(
     monkeypatch.setenv("PREFECT_API_URL", f"http://{CLOSED}/api")
     away = read_settings(settings.root / "config.toml")
     found = [stores.registry(away), stores.ledger(away), stores.prefect(away)]
-    assert [one.well for one in found] == [False] * 3
+    assert all(one.fix for one in found)
     assert all(CLOSED in one.summary for one in found)
 
 
@@ -151,19 +152,19 @@ def test_a_training_run_that_never_ended_is_found_and_ended(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A killed process leaves its run RUNNING; --reap says what it is."""
-    client = stores._registry(settings)
+    client = open_registry(settings)
     settings.build.mkdir()
     client._client.create_run(client._experiment())
-    assert stores.mlflow_runs(settings).well
+    assert not stores.mlflow_runs(settings).fix
     monkeypatch.setattr(stores, "STALE_HOURS", -1)
-    assert "--reap" in stores.mlflow_runs(settings).mend
+    assert "--reap" in stores.mlflow_runs(settings).fix
     assert stores.reap(settings) == 1
-    assert stores.mlflow_runs(settings).well
+    assert not stores.mlflow_runs(settings).fix
 
 
 def test_a_line_that_is_bad_says_how_to_mend_it() -> None:
     """The cure stands below the complaint."""
-    told = describe([Finding("space", "9 GB free"), Finding("port", "taken", "stop it")])
+    told = describe({"space": Finding("9 GB free"), "port": Finding("taken", "stop it")})
     assert [line.split() for line in told.splitlines()] == [
         ["ok", "space", "9", "GB", "free"],
         ["BAD", "port", "taken"],
