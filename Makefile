@@ -94,8 +94,9 @@ docs: $(INSTALLED) ## Build the documentation into build/site, strictly
 	@PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Built: build/site/index.html"
 
-picture: $(INSTALLED) ## Draw the pipeline and list what it leaves, in build/pipeline.html
-	@$(BIN)/python -m scripts.pictures
+picture: $(INSTALLED) ## Write the pipeline as a Mermaid graph and a table, in build/pipeline.md
+	@mkdir -p build && $(BIN)/python -m scripts.docs >build/pipeline.md
+	@echo "Written: build/pipeline.md"
 
 # simulated: from here
 bench-%: $(INSTALLED) ## Run bench/NAME.py; the figures go to build/bench/NAME.json

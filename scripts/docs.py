@@ -1,46 +1,35 @@
 """Pages of the documentation that are made from code, so that they cannot be wrong.
 
 MkDocs calls `on_config` and `on_files`; each function of PAGES returns the Markdown of one page.
+`python -m scripts.docs` prints the page of the pipeline.
 """
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import yaml
 from mkdocs.structure.files import File
+from typer import Context
+from typer.cli import get_docs_for_click
 from typer.main import get_command
 
 from api.main import create_app
 from salescast.cli import command_line
 from salescast.contract.schema import TABLES
 from salescast.settings import read_settings
-from scripts import pictures
+from salescast.stages import STAGES
 
 ROOT = Path(__file__).parent.parent
 
 
 def cli() -> str:
-    """Return a section per command: what it does, its arguments and options."""
-    group: Any = get_command(command_line())
-    lines = ["# Command line", "", "Made from the code: what `salescast COMMAND --help` says.", ""]
-    for name, command in group.commands.items():
-        lines += [f"## salescast {name}", "", str(command.help), ""]
-        lines += [*_options(command), ""]
-    return "\n".join(lines)
-
-
-def _options(command: Any) -> Iterator[str]:
-    yield from ("| option | default | meaning |", "|---|---|---|")
-    for one in command.params:
-        names = ", ".join(f"`{name}`" for name in [*one.opts, *one.secondary_opts])
-        if one.param_type_name == "argument":
-            names = f"`{one.name.upper()}`"
-        default = "required" if one.required else f"`{one.default}`"
-        default = "" if one.default is None and not one.required else default
-        yield f"| {names} | {default} | {getattr(one, 'help', None) or ''} |"
-    yield "| `--help` | | what this page says |"
+    """Return what `salescast COMMAND --help` prints, a section per command."""
+    command = get_command(command_line())
+    return get_docs_for_click(obj=command, ctx=Context(command), name="salescast")
 
 
 def tables() -> str:
@@ -87,8 +76,10 @@ def http() -> str:
             lines += [f"## {method.upper()} {path}", "", operation.get("summary", ""), ""]
             lines += [operation.get("description", ""), "", *_parameters(operation), ""]
             lines += ["| status | answer |", "|---|---|"]
-            answers = operation["responses"].items()
-            lines += [f"| {status} | {_cell(one['description'])} |" for status, one in answers]
+            lines += [
+                f"| {status} | {_cell(response['description'])} |"
+                for status, response in operation["responses"].items()
+            ]
             lines.append("")
     return "\n".join(lines)
 
@@ -100,23 +91,75 @@ def openapi() -> dict[str, Any]:
 
 
 def _parameters(operation: Mapping[str, Any]) -> Iterator[str]:
-    found = operation.get("parameters", [])
-    if found:
+    parameters = operation.get("parameters", [])
+    if parameters:
         yield from ("| parameter | in | meaning |", "|---|---|---|")
-    for one in found:
-        needed = "" if one.get("required") else " (may be left out)"
-        yield f"| `{one['name']}` | {one['in']} | {_cell(one.get('description', ''))}{needed} |"
+    for parameter in parameters:
+        meaning = _cell(parameter.get("description", ""))
+        optional = "" if parameter.get("required") else " (optional)"
+        yield f"| `{parameter['name']}` | {parameter['in']} | {meaning}{optional} |"
 
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+def pipeline() -> str:
+    """Return the page of the stages: a Mermaid graph, then what each does, reads and writes.
+
+    Stages of dvc.yaml are joined by the files they hand over, all others by their order.
+    """
+    reproducible = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
+    outputs = {name: _outputs(stage) for name, stage in reproducible.items()}
+    writer = {path: name for name, paths in outputs.items() for path in paths} | {"data": "version"}
+    edges = [
+        (writer[path], name)
+        for name, stage in reproducible.items()
+        for path in stage["deps"]
+        if path in writer
+    ]
+    edges += [pair for pair in pairwise(STAGES) if pair[1] not in reproducible]
+    rows = [
+        f"| `{name}` | {(stage.__doc__ or '').splitlines()[0]} "
+        f"| {_paths(reproducible.get(name, {}).get('deps', []))} "
+        f"| {_paths(outputs.get(name, []))} |"
+        for name, stage in STAGES.items()
+    ]
+    return "\n".join(
+        [
+            "# Pipeline",
+            "",
+            "The stages of the life cycle, made from `STAGES` and `dvc.yaml`. `dvc repro` runs",
+            "those whose files are listed; all others work on stores: data, registry, ledger.",
+            "",
+            "```mermaid",
+            "flowchart LR",
+            *(f"    {start} --> {end}" for start, end in edges),
+            "```",
+            "",
+            "| stage | what it does | reads | writes |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _outputs(stage: Mapping[str, Any]) -> list[str]:
+    """Return the paths that a stage of dvc.yaml writes."""
+    entries = [entry for key in ("outs", "metrics", "plots") for entry in stage.get(key, [])]
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def _paths(paths: Sequence[str]) -> str:
+    return ", ".join(f"`{path}`" for path in paths if not path.startswith("src/"))
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/cli.md": cli,
     "reference/tables.md": tables,
     "reference/http.md": http,
-    "reference/pipeline.md": pictures.markdown,
+    "reference/pipeline.md": pipeline,
 }
 
 
@@ -136,8 +179,8 @@ def _expanded(value: Any) -> Any:
         return value
     folder = value.removesuffix("*")
     written = {f"{folder}{path.name}" for path in (ROOT / "docs" / folder).glob("*.md")}
-    made = {name for name in PAGES if name.startswith(folder)}
-    return sorted(written | made, key=lambda name: (not name.endswith("README.md"), name))
+    generated = {name for name in PAGES if name.startswith(folder)}
+    return sorted(written | generated, key=lambda name: (not name.endswith("README.md"), name))
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -149,12 +192,16 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
-    """Keep the words of a link to a file that is in the repository, but not on the site."""
+    """Turn links to files that are in the repository, but not on the site, into plain text."""
     folder = (Path(config.docs_dir) / page.file.src_uri).parent
 
-    def kept(link: re.Match[str]) -> str:
+    def plain_text(link: re.Match[str]) -> str:
         target = (folder / link[2]).resolve()
         on_site = target.is_relative_to(config.docs_dir) and not target.is_dir()
         return link[0] if on_site else link[1]
 
-    return re.sub(r"\[([^\]]+)\]\((\.\./[^)#\s]+)\)", kept, markdown)
+    return re.sub(r"\[([^\]]+)\]\((\.\./[^)#\s]+)\)", plain_text, markdown)
+
+
+if __name__ == "__main__":
+    print(pipeline())

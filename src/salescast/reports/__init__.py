@@ -1,7 +1,7 @@
-"""Pages a person reads: what forecasts are worth, and how they fare live.
+"""HTML pages from templates: what forecasts are worth, how they fare live, a version's dossier.
 
-The one user of Matplotlib. A page is one file without scripts that loads nothing; the same
-input makes the same bytes.
+The one user of Matplotlib and Jinja2. A page is one file without scripts that loads nothing; the
+same input makes the same bytes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,19 +10,11 @@ from pathlib import Path
 import pandas as pd
 
 from salescast.data.files import replace_text
-from salescast.reports.dossier_page import Listing, Section, as_html, as_markdown
-from salescast.reports.graph import draw
+from salescast.reports.dossier_page import Listing, Section, dossier_text
 from salescast.reports.monitoring_page import monitoring_page
 from salescast.reports.scorecard_page import scorecard_page
 
-__all__ = [
-    "Listing",
-    "Section",
-    "draw",
-    "write_dossier",
-    "write_monitoring",
-    "write_scorecard",
-]
+__all__ = ["Listing", "Section", "write_dossier", "write_monitoring", "write_scorecard"]
 
 
 def write_scorecard(card: Mapping[str, object], path: Path, currency: str) -> Path:
@@ -43,10 +35,10 @@ def write_monitoring(summary: Mapping[str, object], scored: pd.DataFrame, path: 
     return replace_text(path, monitoring_page(summary, scored))
 
 
-def write_dossier(path: Path, title: str, lead: str, parts: Sequence[Section]) -> Path:
-    """Write the record as `path` (HTML) and, beside it, as Markdown; return its path.
+def write_dossier(path: Path, title: str, lead: str, sections: Sequence[Section]) -> Path:
+    """Write a dossier as Markdown and as the HTML page `path`; return `path`.
 
-    Raises StoreUnavailableError when it cannot be written; an older record stays.
+    Raises StoreUnavailableError when it cannot be written; an older dossier stays.
     """
-    replace_text(path.with_suffix(".md"), as_markdown(title, lead, parts))
-    return replace_text(path, as_html(title, lead, parts))
+    replace_text(path.with_suffix(".md"), dossier_text("dossier.md", title, lead, sections))
+    return replace_text(path, dossier_text("dossier.html", title, lead, sections))

@@ -1,14 +1,14 @@
-"""The page of a backtest: money first, then errors by lead day, store and item."""
+"""The page of a backtest: money first, then errors by lead day and by segment."""
 
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
-from salescast.reports import html, plots
+from salescast.evaluation.backtest import CHALLENGER
+from salescast.reports import plots
+from salescast.reports.rendering import DASH, TEMPLATES, known, money, render, share
 
-OURS = "challenger"
 TITLES = {
-    OURS: "our model",
+    CHALLENGER: "our model",
     "weekday_mean": "8-week weekday mean",
     "seasonal_naive": "seasonal naive",
     "blind": "our model without weather",
@@ -16,21 +16,6 @@ TITLES = {
 }
 BASELINES = ("weekday_mean", "seasonal_naive")
 PLANNER = "planner"
-BY_LEAD = (
-    (
-        "wape",
-        "Error of the median (WAPE)",
-        "Σ|forecast − actual| ÷ Σ actual; lower is better",
-        None,
-    ),
-    (
-        "coverage_80",
-        "Outcomes inside p10…p90",
-        "80 % would be exact; counts lie a little above",
-        0.8,
-    ),
-    ("bias", "Bias of the mean", "above zero: too much was forecast", 0.0),
-)
 SEGMENTS = (
     ("by_store", "Stores", "store"),
     ("by_item", "Items", "item"),
@@ -38,187 +23,82 @@ SEGMENTS = (
     ("by_rain", "Rain", "weather of the day"),
 )
 
+Tile = tuple[str, str, str, str]
+"""Label, value, note and tone (good, bad or none)."""
+
 
 def scorecard_page(card: Mapping[str, Any], currency: str) -> str:
     """Return the page of a `backtest.scorecard`; the currency is an ISO 4217 code."""
-    models = {name: card["models"][name] for name in _order(card["models"])}
-    parts = [_tiles(card, models, currency)]
-    parts += [_shelves(card["inventory"], currency)] if card.get("inventory") else []
-    parts += [_money(models, currency), _leads(models)]
-    parts += [_segment(models, *segment, currency) for segment in SEGMENTS]
-    return html.page("What the forecasts are worth", _lead(card), parts)
-
-
-def _order(models: Mapping[str, Any]) -> list[str]:
-    return [*(n for n in TITLES if n in models), *sorted(n for n in models if n not in TITLES)]
-
-
-def _title(name: str) -> str:
-    return TITLES.get(name, name)
-
-
-def _lead(card: Mapping[str, Any]) -> str:
-    origins = card["origins"]
-    return (
-        f"{card['series']} series, forecast as they would have been served at {len(origins)} "
-        f"origins from {origins[0]} to {origins[-1]}, and compared with what was wanted: on "
-        f"{html.share(card['censored'])} of the days an item sold out, and its demand is estimated."
+    names = sorted(card["models"], key=lambda name: ([*TITLES, name].index(name), name))
+    models = {name: card["models"][name] for name in names}
+    titles = TITLES | {name: name for name in models if name not in TITLES}
+    costs = [of["overall"]["cost_per_year"] for of in models.values()]
+    curves = {titles[name]: of["by_lead"] for name, of in list(models.items())[: len(plots.STYLES)]}
+    inventory = card.get("inventory") or {}
+    return render(
+        TEMPLATES / "scorecard.html",
+        card=card,
+        models=models,
+        titles=titles,
+        currency=currency,
+        inventory=sorted(inventory.items(), key=lambda item: item[1]["cost_per_year"]),
+        savings=_savings(card, models, currency),
+        largest_cost=max(filter(known, costs), default=0.0),
+        entries=[(plots.swatch(place), title) for place, title in enumerate(curves)],
+        charts=plots.lead_charts("lead", curves),
+        segments=SEGMENTS,
+        comparisons=[f"saved against {titles[name]}" for name in models if name != CHALLENGER],
+        saved=_saved_share,
     )
 
 
-def _tiles(card: Mapping[str, Any], models: Mapping[str, Any], currency: str) -> str:
-    ours, saved = models[OURS]["overall"], card["saved"]
-    rivals = [_against(name, models, saved.get(name), currency) for name in BASELINES]
+def _savings(card: Mapping[str, Any], models: Mapping[str, Any], currency: str) -> list[Tile]:
+    """Return the tiles of what the challenger saves, by inventory simulation where there is one."""
+    costs = {name: models[name]["overall"]["cost_per_year"] for name in (CHALLENGER, *BASELINES)}
+    savings = [
+        _baseline_tile(
+            TITLES[name], costs[name], costs[CHALLENGER], currency, card["saved"].get(name)
+        )
+        for name in BASELINES
+    ]
     if card.get("inventory"):
-        rivals = [_chain(card["inventory"], currency), *rivals[:1]]
-    coverage = html.share(ours["coverage_80"])
-    rest = [
-        ("WAPE of the median", html.decimal(ours["wape"]), "all lead days", ""),
-        ("Inside p10…p90", coverage, f"bias {html.share(ours['bias'], signed=True)}", ""),
-    ]
-    return html.tiles([*rivals, *rest])
+        return [_inventory_tile(card["inventory"], currency), savings[0]]
+    return savings
 
 
-def _chain(inventory: Mapping[str, Any], currency: str) -> tuple[str, str, str, str]:
-    ours, theirs = (inventory[name] for name in (OURS, PLANNER))
-    saved = theirs["cost_per_year"] - ours["cost_per_year"]
-    low, high = (html.share(1 - ours[f"of_planner_{bound}"]) for bound in ("high", "low"))
-    note = f"{html.share(1 - ours['of_planner_ratio'])} of his cost; 80 % sure of {low} to {high}"
-    verb, tone = ("Saved", "good") if saved >= 0 else ("Lost", "bad")
-    label = f"{verb} a year on the shelves against the planner"
-    return label, html.money(abs(saved), currency), note, tone
+def _inventory_tile(inventory: Mapping[str, Any], currency: str) -> Tile:
+    challenger = inventory[CHALLENGER]
+    saved = inventory[PLANNER]["cost_per_year"] - challenger["cost_per_year"]
+    low, high = (share(1 - challenger[f"of_planner_{bound}"]) for bound in ("high", "low"))
+    part = share(1 - challenger["of_planner_ratio"])
+    note = f"{part} of the planner's cost; 80 % interval {low} to {high}"
+    return _saving_tile("on the shelves against the planner", saved, currency, note)
 
 
-def _shelves(inventory: Mapping[str, Mapping[str, float]], currency: str) -> str:
-    dearest = max(of["cost_per_year"] for of in inventory.values())
-    rows = [
-        (
-            _title(name),
-            name,
-            of["cost_per_year"] / dearest if dearest else None,
-            [
-                html.money(of["cost_per_year"], currency),
-                f"{html.money(of['low'], currency)} to {html.money(of['high'], currency)}",
-                html.share(of["fill_rate"]),
-                html.share(of["of_planner_ratio"]),
-            ],
-        )
-        for name, of in sorted(inventory.items(), key=lambda one: one[1]["cost_per_year"])
-    ]
-    head = ["who orders", "", "cost a year", "80 % sure", "fill rate", "of the planner's cost"]
-    return html.section(
-        "On the shelves",
-        "Orders placed at every cutoff and shelves simulated day by day against the same demand: "
-        "lost margin, goodwill and holding of all series. The planner orders up to nine days of "
-        "recent demand plus a quarter.",
-        html.bar_table("Cost of a year by who places the orders", head, rows),
-    )
-
-
-def _against(
-    name: str,
-    models: Mapping[str, Any],
-    saving: Mapping[str, float] | None,
+def _baseline_tile(
+    title: str,
+    baseline: float | None,
+    cost: float | None,
     currency: str,
-) -> tuple[str, str, str, str]:
-    theirs, mine = (models[n]["overall"]["cost_per_year"] for n in (name, OURS))
-    if not (html.known(theirs) and html.known(mine)):
-        return f"Against {_title(name)}", html.DASH, "not known", ""
-    saved = theirs - mine
-    part = html.share(abs(saved) / theirs) if theirs else html.DASH
-    verb, tone = ("Saved", "good") if saved >= 0 else ("Lost", "bad")
-    label = f"{verb} a year against the {_title(name)}"
+    interval: Mapping[str, float] | None,
+) -> Tile:
+    if baseline is None or cost is None or not (known(baseline) and known(cost)):
+        return f"Against the {title}", DASH, "not known", ""
+    saved = baseline - cost
+    part = share(abs(saved) / baseline) if baseline else DASH
     note = f"{part} {'less' if saved >= 0 else 'more'} than its cost"
-    if saving:
-        low, high = (html.money(saving[bound], currency) for bound in ("low", "high"))
-        note += f"; 90 % sure of {low} to {high}"
-    return label, html.money(abs(saved), currency), note, tone
+    if interval:
+        low, high = (money(interval[bound], currency) for bound in ("low", "high"))
+        note += f"; 90 % interval {low} to {high}"
+    return _saving_tile(f"against the {title}", saved, currency, note)
 
 
-def _money(models: Mapping[str, Any], currency: str) -> str:
-    costs = {name: of["overall"]["cost_per_year"] for name, of in models.items()}
-    dearest = max((cost for cost in costs.values() if html.known(cost)), default=0.0)
-    rows = [
-        (
-            _title(name),
-            name,
-            costs[name] / dearest if dearest and html.known(costs[name]) else None,
-            [html.money(costs[name], currency), *_scores(of["overall"])],
-        )
-        for name, of in models.items()
-    ]
-    head = ["model", "", "cost a year", "WAPE", "bias", "80 % coverage"]
-    caption = "Cost of a year for all series, and errors over all lead days"
-    return html.section(
-        "Money",
-        "A unit short costs its margin and a customer's goodwill, a unit left over costs a day's "
-        "holding. Each model stocks what it thinks pays best; this is what its errors cost.",
-        html.bar_table(caption, head, rows),
-    )
+def _saving_tile(label: str, saved: float, currency: str, note: str) -> Tile:
+    verb, tone = ("Saved", "good") if saved >= 0 else ("Lost", "bad")
+    return f"{verb} a year {label}", money(abs(saved), currency), note, tone
 
 
-def _scores(of: Mapping[str, Any]) -> list[str]:
-    bias, coverage = html.share(of["bias"], signed=True), html.share(of["coverage_80"])
-    return [html.decimal(of["wape"]), bias, coverage]
-
-
-def _leads(models: Mapping[str, Any]) -> str:
-    shown = [name for name, _ in zip(models, plots.STYLES, strict=False)]
-    legend = "".join(
-        f"<li>{plots.swatch(i)}{escape(_title(name))}</li>" for i, name in enumerate(shown)
-    )
-    figures = "".join(_lead_figure(models, shown, drawn) for drawn in BY_LEAD)
-    return html.section(
-        "By lead day",
-        "Lead 1 is the day after the forecast was made.",
-        f'<ul class="legend">{legend}</ul><div class="plots">{figures}</div>',
-    )
-
-
-def _lead_figure(
-    models: Mapping[str, Any], shown: list[str], drawn: tuple[str, str, str, float | None]
-) -> str:
-    score, caption, note, target = drawn
-    lines = {name: curve(models[name]["by_lead"], score) for name in shown}
-    alt = f"{caption} by lead day. " + "; ".join(
-        describe(_title(name), line) for name, line in lines.items()
-    )
-    percent = score != "wape"
-    svg = plots.by_lead(f"lead-{score}", alt, lines, target=target, percent=percent)
-    return html.figure(caption, note, svg)
-
-
-def curve(by_lead: Mapping[str, Mapping[str, Any]], score: str) -> dict[int, float]:
-    """Return lead → value where it is known, in the order of leads."""
-    found = {int(lead): of[score] for lead, of in by_lead.items() if html.known(of[score])}
-    return dict(sorted(found.items()))
-
-
-def describe(title: str, line: Mapping[int, float]) -> str:
-    """Return a line in words: its first and its last value."""
-    if not line:
-        return f"{title}: nothing known"
-    (first, start), (last, end) = min(line.items()), max(line.items())
-    return f"{title}: {start:.2f} at lead {first}, {end:.2f} at lead {last}"
-
-
-def _segment(models: Mapping[str, Any], segment: str, title: str, one: str, currency: str) -> str:
-    rivals = [name for name in models if name != OURS]
-    head = [one, "cost a day", *(f"saved against {_title(name)}" for name in rivals)]
-    rows = [
-        [key, html.money(of["cost"], currency, 2)]
-        + [_saved(of["cost"], models[name][segment].get(key, {}).get("cost")) for name in rivals]
-        + _scores(of)
-        for key, of in models[OURS][segment].items()
-    ]
-    lead = f"Our model, {one} by {one}: the mean cost of one series and day, and its errors."
-    caption = f"Scores of our model by {one}"
-    return html.section(
-        title, lead, html.table(caption, [*head, "WAPE", "bias", "80 % coverage"], rows)
-    )
-
-
-def _saved(ours: float | None, theirs: float | None) -> str:
-    if ours is None or theirs is None or not theirs:
-        return html.DASH
-    return html.share(1 - ours / theirs, signed=True)
+def _saved_share(challenger: Mapping[str, Any], other: Mapping[str, Any]) -> float | None:
+    """Return the share of the other model's cost that the challenger saves in a segment."""
+    cost, baseline = challenger["cost"], other.get("cost")
+    return 1 - cost / baseline if cost is not None and baseline else None

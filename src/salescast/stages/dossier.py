@@ -1,7 +1,6 @@
-"""The dossier of a version and the card of its data: gathered, not typed."""
+"""The dossier of a version and the card of its data: what the run recorded, in sections."""
 
-import inspect
-import itertools
+import hashlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError
@@ -14,8 +13,6 @@ from salescast import reports
 from salescast.contract.schema import TABLES, Tables
 from salescast.data.files import read_json
 from salescast.evaluation.backtest import CHALLENGER, SEGMENTS
-from salescast.features import point_in_time
-from salescast.models import forecaster, response
 from salescast.registry import Registry, Version
 from salescast.registry.runs import Tried
 from salescast.reports import Listing, Section
@@ -23,12 +20,20 @@ from salescast.settings import Settings
 
 PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "skops", "mlflow", "dvc", "prefect")
 WEAKEST = 3  # segments named of each kind
+RESULTS = {
+    "validate": "quality.json",
+    "features": "features.parquet",
+    "backtest": "predictions.parquet",
+    "train": "model.skops",
+    "gate": "decision.json",
+}
+"""Stage → its main result under build/."""
 SCORES = ("cost_per_year", "wape", "bias", "coverage_80", "wql", "skill")
 LIMITS = (
     "It forecasts series it has seen, for the leads of its contract, and refuses any other.",
-    "It is for a planner's orders; nobody's pay or price should follow from it alone.",
-    "It knows promotions and prices only as the plan says them.",
-    "Where the weather ahead is missing it takes the climate's, and says so: degraded.",
+    "It supports a planner's orders; no pay and no price should depend on it alone.",
+    "It knows future promotions and prices only from the plan.",
+    "Without a weather forecast it uses climatology and flags the forecast as degraded.",
 )
 
 
@@ -36,10 +41,12 @@ def write(settings: Settings, registry: Registry, version: Version, tables: Tabl
     """Write the dossier and the data card of a judged version, and log both with it."""
     folder, name = settings.build / "dossier", settings.product.name
     card = data_card(settings, tables, version)
-    parts = dossier(settings, registry, version, tables)
-    lead = f"Written when it was judged, {version.tags['origin']}; every number is a run's own."
+    sections = dossier(settings, registry, version, tables)
+    lead = (
+        f"Written when it was judged, {version.tags['origin']}; every number was recorded by a run."
+    )
     title = f"{name}, version {version.number}"
-    reports.write_dossier(folder / "dossier.html", title, lead, parts)
+    reports.write_dossier(folder / "dossier.html", title, lead, sections)
     title = f"Data of {name}, version {version.tags['data_version']}"
     reports.write_dossier(folder / "data_card.html", title, "What the model learned from.", card)
     registry.log_artifact(version, folder)
@@ -56,7 +63,7 @@ def dossier(
         _use(settings),
         *data_card(settings, tables, version),
         _target(card),
-        _pipeline(),
+        _pipeline(settings),
         _experiments(registry.tried(), settings, decision),
         _examination(card, settings.product.currency),
         _weak(card),
@@ -72,7 +79,7 @@ def data_card(settings: Settings, tables: Tables, version: Version) -> list[Sect
     feed = f"feed `{settings.feed.kind}`" + (
         f", weather from {settings.feed.weather}" if settings.feed.weather else ""
     )
-    words = [
+    sentences = [
         (
             f"Delivered by {settings.product.retailer}: {feed}, data version "
             f"{version.tags['data_version']}."
@@ -81,10 +88,12 @@ def data_card(settings: Settings, tables: Tables, version: Version) -> list[Sect
     ]
     # simulated: from here
     if settings.feed.kind == "godatamarkets":
-        words.append("Simulated: no row is about a person or a real shop, and no dollar is real.")
+        sentences.append(
+            "Simulated: no row is about a person or a real shop, and no dollar is real."
+        )
     # simulated: to here
     stored = Listing("Rows stored", [EXTENT, *_extents(tables)])
-    sources = Section("Data sources", "Where the rows come from.", words, [stored])
+    sources = Section("Data sources", "Where the rows come from.", sentences, [stored])
     return [sources, _schemas(tables)]
 
 
@@ -111,7 +120,7 @@ def _schemas(tables: Tables) -> Section:
         spec = TABLES[name]
         rows = [(c.name, c.kind, _range(c.minimum, c.maximum), c.meaning) for c in spec.columns]
         listings.append(Listing(f"{name}: key {', '.join(spec.key)}", [head, *rows]))
-    return Section("Data schemas", "The contract that every row was held to.", (), listings)
+    return Section("Data schemas", "The contract that every row was checked against.", (), listings)
 
 
 def _range(low: float | None, high: float | None) -> str:
@@ -119,64 +128,59 @@ def _range(low: float | None, high: float | None) -> str:
 
 
 def _target(card: Mapping[str, Any]) -> Section:
-    told = (inspect.getdoc(response) or "").split("\n\n")
-    estimated = (inspect.getdoc(response.uncensor) or "").split("\n\n")[0]
-    share = f"{card['censored']:.1%} of the examined days sold out; on those, demand is estimated."
-    words = [*told, estimated, share, "Elsewhere, demand is what was sold. Nobody labels by hand."]
-    return Section("Target", "How the label was made, and un-censored.", words)
-
-
-def _pipeline() -> Section:
-    from salescast.stages import STAGES  # it imports this module
-
-    names = list(STAGES)
-    pairs = list(itertools.pairwise(names))
-    summary = {name: (inspect.getdoc(run) or "").splitlines()[0] for name, run in STAGES.items()}
-    wide = max(map(len, names))
-    code = "\n".join(f"{name:<{wide}}  {words}" for name, words in summary.items())
-    inner = {
-        "features.build": point_in_time.build,
-        "model.fit": forecaster.fit,
-        "model.predict": forecaster.predict,
-        "demand.uncensor": response.uncensor,
-    }
-    code += "\n\n" + "\n".join(
-        f"{name}{_signature(run)}\n    {(inspect.getdoc(run) or '').splitlines()[0]}"
-        for name, run in inner.items()
+    sentences = (
+        "The label is demand in units per store, item and day. It is computed; nobody labels it.",
+        "On a day that did not sell out, demand is the units sold.",
+        "On a sold-out day, demand is estimated: the expected value of at least the units sold.",
+        f"{card['censored']:.1%} of the examined days sold out.",
     )
-    drawing = reports.draw(names, dict.fromkeys(pairs, ()), summary, "the stages in their order")
-    lead = "The stages, in their order, and what is inside."
-    return Section("Pipeline", lead, code=code, drawing=f"<figure>{drawing}</figure>")
+    return Section("Target", "How the label is made, also where sales were censored.", sentences)
 
 
-def _signature(function: Any) -> str:
-    return f"({', '.join(inspect.signature(function).parameters)})"
+def _pipeline(settings: Settings) -> Section:
+    files = {stage: settings.build / name for stage, name in RESULTS.items()}
+    rows = [("stage", "result", "bytes", "sha256")]
+    rows += [
+        (stage, path.name, f"{path.stat().st_size:,}", _digest(path.read_bytes()))
+        for stage, path in files.items()
+        if path.exists()
+    ]
+    lead = "The stages in their order, and the results they left for this version."
+    return Section("Pipeline", lead, (), [Listing("Results of the stages", rows)])
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _experiments(
-    found: Sequence[Tried], settings: Settings, decision: Mapping[str, Any]
+    trials: Sequence[Tried], settings: Settings, decision: Mapping[str, Any]
 ) -> Section:
-    searched = [one for one in found if one.params and "model.kind" not in one.params]
-    words = [f"It is of kind {settings.model.kind}; its parameters stand in the table below."]
-    if searched:
-        best = min(searched, key=lambda one: one.cost)
-        words.append(
-            f"{len(searched)} trials were searched; the cheapest, at {best.cost:.4f} a series-day, "
-            f"had {_params(best.params)}."
-        )
-    else:
-        words.append("No search was run: its hyperparameters are those of the configuration.")
-    held = [check for check in decision["checks"] if check["passed"]]
-    asked = "; ".join(f"{c['name']} {_value(c['value'])} ({c['bound']})" for c in held)
-    words.append(f"It won what it won because it held: {asked or 'nothing'}.")
-    used = settings.model.model_dump()
-    rows = [("run", "on", "cost", "WAPE", "parameters")]
-    rows += [(t.name, t.on, f"{t.cost:.4f}", f"{t.wape:.4f}", _params(t.params)) for t in found]
-    tables = [
-        Listing("Hyperparameters of this version", [("name", "value"), *used.items()]),
-        Listing("What was tried, newest first", rows),
+    passed = [c for c in decision["checks"] if c["passed"]]
+    checks = "; ".join(f"{c['name']} {_value(c['value'])} ({c['bound']})" for c in passed)
+    sentences = [
+        f"The model is of kind {settings.model.kind}; its parameters are in the table below.",
+        _search([trial for trial in trials if trial.params and "model.kind" not in trial.params]),
+        f"Checks of the gate that it passed: {checks or 'none'}.",
     ]
-    return Section("Experiments", "What was tried, and why this one won.", words, tables)
+    rows = [("run", "on", "cost", "WAPE", "parameters")]
+    rows += [(t.name, t.on, f"{t.cost:.4f}", f"{t.wape:.4f}", _params(t.params)) for t in trials]
+    parameters = settings.model.model_dump()
+    tables = [
+        Listing("Hyperparameters of this version", [("name", "value"), *parameters.items()]),
+        Listing("Runs, newest first", rows),
+    ]
+    return Section("Experiments", "What was tried, and why this version won.", sentences, tables)
+
+
+def _search(trials: Sequence[Tried]) -> str:
+    if not trials:
+        return "No search was run: the hyperparameters are those of the configuration."
+    best = min(trials, key=lambda trial: trial.cost)
+    return (
+        f"A search ran {len(trials)} trials; the cheapest, at {best.cost:.4f} a series and day, "
+        f"had {_params(best.params)}."
+    )
 
 
 def _params(params: Mapping[str, str]) -> str:
@@ -186,20 +190,17 @@ def _params(params: Mapping[str, str]) -> str:
 def _examination(card: Mapping[str, Any], currency: str) -> Section:
     by_lead = card["models"][CHALLENGER]["by_lead"]
     leads = {lead: by_lead[lead] for lead in sorted(by_lead, key=int)}
+    overall = {name: scores["overall"] for name, scores in card["models"].items()}
     return Section(
         "Examination",
         f"{len(card['origins'])} origins, {card['origins'][0]} … {card['origins'][-1]}, scored as "
         f"served; money in {currency}.",
         (),
         [
-            Listing("All leads", [("model", *SCORES), *_scores(card["models"], "overall")]),
+            Listing("All leads", [("model", *SCORES), *_rows(overall, SCORES)]),
             Listing("By lead, this version", [("lead", *SCORES[1:5]), *_rows(leads, SCORES[1:5])]),
         ],
     )
-
-
-def _scores(models: Mapping[str, Any], part: str) -> Iterator[Sequence[object]]:
-    yield from _rows({name: of[part] for name, of in models.items()}, SCORES)
 
 
 def _rows(parts: Mapping[str, Any], names: Sequence[str]) -> Iterator[Sequence[object]]:
@@ -214,18 +215,18 @@ def _value(value: object) -> str:
 
 
 def _weak(card: Mapping[str, Any]) -> Section:
-    ours = card["models"][CHALLENGER]
+    scores = card["models"][CHALLENGER]
     listings = []
     for segment in SEGMENTS:
-        worst = sorted(ours[segment].items(), key=lambda one: -(one[1]["wape"] or 0))[:WEAKEST]
+        worst = sorted(scores[segment].items(), key=lambda item: -(item[1]["wape"] or 0))[:WEAKEST]
         rows = [("segment", *SCORES[1:5]), *_rows(dict(worst), SCORES[1:5])]
         listings.append(Listing(f"Weakest {segment.replace('_', ' ')}", rows))
-    lead = "The segments with the largest error: look twice before you act on a forecast there."
+    lead = "The segments with the largest error. Check a forecast there before you act on it."
     return Section("Where it is weak", lead, (), listings)
 
 
 def _gate(decision: Mapping[str, Any]) -> Section:
-    rows = [("check", "value", "bound", "passed", "what was found")]
+    rows = [("check", "value", "bound", "passed", "evidence")]
     rows += [
         (
             c["name"],
@@ -241,12 +242,13 @@ def _gate(decision: Mapping[str, Any]) -> Section:
 
 
 def _environment(settings: Settings) -> Section:
+    packages = {name: _installed(name) for name in PACKAGES}
     rows: list[Sequence[object]] = [
         ("what", "version"),
         ("Python", platform.python_version()),
         ("system", platform.platform()),
         ("seed", settings.model.seed),
-        *((name, found) for name in PACKAGES if (found := _installed(name))),
+        *((name, number) for name, number in packages.items() if number),
     ]
     lead = "What it was trained with; requirements.lock of the commit pins the rest."
     return Section("Training environment", lead, (), [Listing("Versions and seeds", rows)])
@@ -270,6 +272,8 @@ def _lineage(version: Version, registry: Registry) -> Section:
 
 def _use(settings: Settings) -> Section:
     horizon = settings.forecast.horizon
-    word = f"Forecasts of {settings.product.name} for {settings.product.retailer}, per store, item "
-    word += f"and day, {horizon} days ahead, with quantiles; orders follow from them and the costs."
-    return Section("Intended use and limits", "What it is for.", (word, *LIMITS))
+    use = (
+        f"Forecasts of {settings.product.name} for {settings.product.retailer}, per store, item "
+        f"and day, {horizon} days ahead, with quantiles; orders follow from them and the costs."
+    )
+    return Section("Intended use and limits", "What it is for.", (use, *LIMITS))

@@ -215,7 +215,7 @@ def test_monitoring_before_anything_matured_says_so(tmp_path: Path) -> None:
     live = live_scorecard(served, none, QUANTILES)
     page = _monitoring(tmp_path, make_summary(scored, live=live, drift={}), none)
     assert _words(page).count("Nothing has matured yet.") == 2
-    assert "No earlier year to compare with" in page
+    assert "There is no earlier year to compare with yet" in page
 
 
 def test_totals_count_each_day_once_by_its_newest_forecast() -> None:
