@@ -16,7 +16,7 @@ import pandas as pd
 from bench.retail import CONFIG, Figure, publish
 from godatamarkets import Retailer
 from godatamarkets.catalogue import EMBEDDED_END, START
-from godatamarkets.replay import accounts
+from godatamarkets.replay import detection
 from salescast import quality
 from salescast.contract import schema
 from salescast.contract.schema import close_of
@@ -113,7 +113,7 @@ def behaviour_delay(seed: int, fault: str) -> float:
     start = EMBEDDED_END + (15 + seed % 30) * DAY
     tables = delivered(seed, [f"{fault}@{start:%Y-%m-%d}"], EMBEDDED_END + QUARTER * DAY)
     made = fitted(schema.as_of(tables, EMBEDDED_END), EMBEDDED_END)
-    expected = accounts.EXPECTED[fault]
+    expected = detection.EXPECTED[fault]
     for day, found in asked(tables, made, EMBEDDED_END, QUARTER):
         if day >= start and any(each["name"] in expected for each in found):
             return float((day - start).days + 1)
@@ -138,7 +138,7 @@ def data_delay(seed: int, fault: str) -> float:
         verdict = quality.check_delivery(fresh, stored, close_of(day), quality.judge_plainly)
         raised = [*alarms.of_delivery(verdict.as_dict())]
         raised += alarms.newcomers(schema.latest("stores", stored["stores"]), day)
-        if any(each["name"] in accounts.EXPECTED[fault] for each in raised):
+        if any(each["name"] in detection.EXPECTED[fault] for each in raised):
             return float(waited)
         stored = {n: pd.concat([t, verdict.accepted[n]]) for n, t in stored.items()}
     return float("inf") if waited else float("nan")
@@ -165,7 +165,7 @@ def figures() -> Iterator[Figure]:
         yield Figure(f"calm: {name} in 10 model-years", rate, "alarms", bar)
     behaviour = {fault: [behaviour_delay(s, fault) for s in SEEDS] for fault in BEHAVIOUR}
     yield from of_delays(behaviour, PATIENCE["matured"], "matured days")
-    others = [f for f, told in accounts.EXPECTED.items() if told and f not in BEHAVIOUR]
+    others = [f for f, told in detection.EXPECTED.items() if told and f not in BEHAVIOUR]
     few = SEEDS[: max(len(SEEDS) // 4, 1)]
     data = {fault: [data_delay(s, fault) for s in few] for fault in others}
     yield from of_delays(data, PATIENCE["data"], "day")

@@ -17,7 +17,7 @@ import pandas as pd
 
 from bench.retail import FOLDER, Figure, publish
 from flows.engine import inline
-from godatamarkets.replay.days import a_day
+from godatamarkets.replay.daily_run import run_day
 from salescast import quality
 from salescast.contract.schema import close_of, last_day, latest
 from salescast.data import store
@@ -66,7 +66,7 @@ def replayed() -> Recorded:
     logging.getLogger("salescast").setLevel(logging.WARNING)
     with store.rehearsing():
         for day in pd.date_range(end - pd.Timedelta(weeks=WEEKS), end):
-            shop.journal.append(a_day(inline, shop, day.date()))  # type: ignore[arg-type]
+            shop.journal.append(run_day(inline, shop, day.date()))  # type: ignore[arg-type]
             told = shop.journal[-1]
             for alarm in told["alarms"]:
                 print(f"{told['day']} {alarm['name']}: {alarm['subject']}", file=sys.stderr)

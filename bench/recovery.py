@@ -20,8 +20,8 @@ from bench.replay import replayed
 from bench.retail import DAY, Figure, publish
 from godatamarkets import Retailer, oracle
 from godatamarkets.catalogue import EMBEDDED_END, START
-from godatamarkets.replay.accounts import EXPECTED
-from godatamarkets.replay.world import World
+from godatamarkets.replay.detection import EXPECTED
+from godatamarkets.replay.replay_state import Replay
 from salescast.contract import schema
 from salescast.data import store
 from salescast.evaluation import backtest
@@ -36,10 +36,10 @@ from salescast.stages.feature_table import origins
 FAULTS = tuple(os.environ.get("FAULTS", "competitor,sensitivity_shift").split(","))
 SEEDS = range(7, 7 + int(os.environ.get("SEEDS", "3")))
 SHIFT, GRACE, DAYS = 20, 45, 110  # days after the first training
-OURS, FROZEN, INFORMED = "ours", "frozen", "informed"
+PRODUCT, FROZEN, INFORMED = "ours", "frozen", "informed"
 
 
-def compared(world: World, fault: str) -> pd.DataFrame:
+def compared(world: Replay, fault: str) -> pd.DataFrame:
     """Return what forecasts made after the grace cost: ours, the frozen and the informed model's.
 
     Columns model, cost and those of a forecast, on the same rows of each.
@@ -56,7 +56,7 @@ def compared(world: World, fault: str) -> pd.DataFrame:
     release = Release(int(begun["sequence"]), begun["model_version"], begun["digest"])
     frozen = Releases(settings.releases).read(release).model
     parts = [
-        served.assign(model=OURS),
+        served.assign(model=PRODUCT),
         backtest.served_by(frozen, rows, how, FROZEN),
         backtest.served_by(_informed(world, fault, first), rows, how, INFORMED),
     ]
@@ -66,7 +66,7 @@ def compared(world: World, fault: str) -> pd.DataFrame:
     return found.assign(cost=newsvendor_cost(*(found[name].to_numpy(float) for name in named)))
 
 
-def _informed(world: World, fault: str, cutoff: pd.Timestamp) -> forecaster.Model:
+def _informed(world: Replay, fault: str, cutoff: pd.Timestamp) -> forecaster.Model:
     """Return the recipe's model of a past in which customers always were as they are now."""
     plan = world.plan
     always = Retailer(plan.size, plan.seed, [f"{fault}@{START:%Y-%m-%d}"])
@@ -77,7 +77,7 @@ def _informed(world: World, fault: str, cutoff: pd.Timestamp) -> forecaster.Mode
     return forecaster.fit(rows, point_in_time.past(tables, cutoff), how.kind, how.params, how.seed)
 
 
-def _wanted(world: World, last: pd.Timestamp) -> pd.DataFrame:
+def _wanted(world: Replay, last: pd.Timestamp) -> pd.DataFrame:
     plan = world.plan
     retailer = Retailer(plan.size, plan.seed, plan.faults)
     return oracle.true_demand(retailer, EMBEDDED_END, last)[[*DAY, "demand"]]
@@ -89,7 +89,7 @@ def figures() -> Iterator[Figure]:
         with tempfile.TemporaryDirectory() as folder:
             runs = [_run(Path(folder), fault, seed) for seed in SEEDS]
         money = [rows.groupby("model")["cost"].sum() for rows, _ in runs]
-        against = [float(each[OURS] / each[INFORMED]) for each in money]
+        against = [float(each[PRODUCT] / each[INFORMED]) for each in money]
         yield Figure(f"{fault}: cost ÷ informed", float(np.mean(against)), bar="≤ 1.05")
         yield Figure(f"{fault}: worst seed", float(np.max(against)))
         rest = [float(each[FROZEN] / each[INFORMED]) for each in money]

@@ -20,10 +20,10 @@ from scipy.stats import sem, t
 
 from bench.retail import CONFIG, Figure, publish
 from flows.engine import inline
-from godatamarkets.replay.accounts import OURS, PLANNER
-from godatamarkets.replay.days import replay
-from godatamarkets.replay.results import account
-from godatamarkets.replay.world import World, make_plan, open_world
+from godatamarkets.replay.daily_run import run_days
+from godatamarkets.replay.policies import PLANNER, PRODUCT
+from godatamarkets.replay.replay_state import Replay, make_plan, open_replay
+from godatamarkets.replay.replay_summary import summarize
 from salescast.data import store
 from salescast.settings import read_settings
 
@@ -35,7 +35,7 @@ LIMIT = {"small": "≤ 3", "demo": "≤ 15"}
 
 def replayed(
     root: Path, scenario: str, seed: int, days: int = DAYS
-) -> tuple[World, dict[str, Any], list[float]]:
+) -> tuple[Replay, dict[str, Any], list[float]]:
     """Return a replay's world, its accounts and the peak memory after each day, MB."""
     os.environ["SALESCAST_FEED__GODATAMARKETS__SEED"] = str(seed)
     root.mkdir(parents=True, exist_ok=True)
@@ -43,14 +43,14 @@ def replayed(
     settings = read_settings(root / "config.toml")
     peaks: list[float] = []
 
-    def tell(_: World) -> None:
+    def tell(_: Replay) -> None:
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
     plan = make_plan(settings, ("bench", SIZE), None, days, [scenario])
-    world = open_world(settings, plan)
+    world = open_replay(settings, plan)
     with store.rehearsing():
-        replay(inline, world, tell)
-        return world, account(world), peaks
+        run_days(inline, world, tell)
+        return world, summarize(world), peaks
 
 
 def figures() -> Iterator[Figure]:
@@ -75,7 +75,7 @@ def _troubled(folder: Path) -> Iterator[Figure]:
     shares = [told["recovered"] for told in tellings]
     yield Figure("year: of the oracle's saving", float(np.mean(shares)), "share", "≥ 0.7")
     yield Figure("year: least of the seeds", float(np.min(shares)), "share")
-    saved = [told["costs"][PLANNER]["cost"] - told["costs"][OURS]["cost"] for told in tellings]
+    saved = [told["costs"][PLANNER]["cost"] - told["costs"][PRODUCT]["cost"] for told in tellings]
     yield Figure("year: saved against the planner", float(np.mean(saved)), "USD")
     if len(saved) > 1:  # Student's interval over seeds
         low, high = t.interval(0.9, len(saved) - 1, np.mean(saved), sem(saved))

@@ -36,8 +36,8 @@ def open_feed(
 class Simulation:
     """The retailer kept open over the days of a replay: our orders fill its shelves.
 
-    What it wanted to sell and the best possible forecast are for keeping the accounts afterwards;
-    no stage of the life cycle asks for them.
+    True demand and the best possible forecast are for the summary of a replay; no stage of the
+    life cycle reads them.
     """
 
     def __init__(self, size: Literal["small", "demo"], seed: int, faults: Sequence[str]) -> None:
@@ -86,7 +86,7 @@ class Simulation:
         every = self.series.merge(stock, on=["store_id", "item_id"], how="left")
         return np.asarray(every["on_hand"].fillna(0).to_numpy(float))
 
-    def wanted(self, first: pd.Timestamp, last: pd.Timestamp) -> Floats:
+    def true_demand(self, first: pd.Timestamp, last: pd.Timestamp) -> Floats:
         """Return true demand of the days `first` … `last`, (series, days); NaN on closed days."""
         a, b = self._retailer.reach(first), self._retailer.reach(last)
         demand = self._retailer.demand

@@ -1,1 +1,1 @@
-"""Days of operation with the simulated retailer, and what they came to."""
+"""Days of operation with the simulated retailer, and their result."""

@@ -17,8 +17,8 @@ def replay(
     days: Annotated[int, typer.Option(min=1, help="How many days.")] = 365,
     scenario: Annotated[
         list[str],
-        typer.Option(help="What goes wrong: calm, year, a fault or fault@date:key=value."),
-    ] = ["calm"],  # noqa: B006 - Typer reads it, nobody changes it
+        typer.Option(help="Faults: calm, year, a fault or fault@date:key=value."),
+    ] = ["calm"],  # noqa: B006 - Typer reads it and does not change it
     start: Annotated[
         datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="DATE")
     ] = None,
@@ -28,20 +28,20 @@ def replay(
 ) -> None:
     """Replay days of operation with the simulated retailer, in a workspace of its own."""
     from flows.engine import inline
-    from godatamarkets.replay.days import replay as run_days
-    from godatamarkets.replay.results import account
-    from godatamarkets.replay.world import make_plan, open_world
+    from godatamarkets.replay.daily_run import run_days
+    from godatamarkets.replay.replay_state import make_plan, open_replay
+    from godatamarkets.replay.replay_summary import summarize
     from salescast.data import store
 
     settings = read_settings()
     plan = make_plan(settings, (name, size), start.date() if start else None, days, scenario)
-    world = open_world(settings, plan)
-    log.setLevel(logging.WARNING)  # a line a stage is too much for hundreds of days
+    replayed = open_replay(settings, plan)
+    log.setLevel(logging.WARNING)  # a line per stage would be too much for hundreds of days
     with (
         store.rehearsing(),
         typer.progressbar(length=days + 1, label=plan.name, file=sys.stderr) as bar,
     ):
-        bar.update(len(world.journal))
-        run_days(inline, world, lambda _: bar.update(1))
-        result = account(world)
+        bar.update(len(replayed.journal))
+        run_days(inline, replayed, lambda _: bar.update(1))
+        result = summarize(replayed)
     print_result(result, as_json=as_json)

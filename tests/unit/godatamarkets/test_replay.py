@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from godatamarkets.replay import accounts
+from godatamarkets.replay import detection, policies
 from salescast.monitoring.alarms import SEVERITY
 from salescast.ordering.orders import Cycle
 
@@ -16,12 +16,12 @@ FAULT = {
 }
 
 
-def make_ground(days=28):
+def make_market(days=28):
     """Return two series that want two units a day, four weeks before and `days` after a review."""
     series = pd.DataFrame({"store_id": "s1", "item_id": ["u1", "u2"], "pack_size": 1})
     series = series.assign(underage=6.0, overage=1.0)
-    wanted = np.full((2, 28 + days), 2.0)
-    return accounts.Ground(series, wanted, 28, np.array([2.0, 2.0]), Cycle(7, 2))
+    demand = np.full((2, 28 + days), 2.0)
+    return policies.Market(series, demand, 28, np.array([2.0, 2.0]), Cycle(7, 2))
 
 
 def make_alarm(day, name="demand_shift", severity="page"):
@@ -31,38 +31,40 @@ def make_alarm(day, name="demand_shift", severity="page"):
 
 def test_a_named_scenario_begins_after_a_third_of_the_days():
     """A bare name leaves time for a calm start; one with a date says it all itself."""
-    told = accounts.faults_of(["competitor", "calm", "gauge_unit@2025-03-01:days=3"], START, 90)
-    assert told == ("competitor@2025-02-04", "gauge_unit@2025-03-01:days=3")
+    faults = detection.scenario_faults(
+        ["competitor", "calm", "gauge_unit@2025-03-01:days=3"], START, 90
+    )
+    assert faults == ("competitor@2025-02-04", "gauge_unit@2025-03-01:days=3")
 
 
 def test_the_scenario_year_spreads_its_faults_over_the_days():
     """Each kind of trouble gets its season."""
-    told = accounts.faults_of(["year"], START, 365)
-    assert len(told) == len(accounts.MIX)
-    assert told[0] == "truncated_file@2025-02-10"
+    faults = detection.scenario_faults(["year"], START, 365)
+    assert len(faults) == len(detection.MIX)
+    assert faults[0] == "truncated_file@2025-02-10"
 
 
 def test_every_expected_alarm_exists():
     """No scenario waits for a name that monitoring never says."""
-    assert {name for names in accounts.EXPECTED.values() for name in names} <= set(SEVERITY)
+    assert {name for names in detection.EXPECTED.values() for name in names} <= set(SEVERITY)
 
 
 def test_orders_that_just_meet_demand_leave_little_to_pay():
     """Whoever orders a week's demand each week pays less than who orders none."""
-    ground = make_ground()
+    market = make_market()
     shelves = {
-        "enough": ground.shelves(accounts.as_recorded([np.array([14.0, 14.0])] * 4)),
-        "none": ground.shelves(accounts.as_recorded([np.zeros(2)] * 4)),
+        "enough": market.simulate(policies.recorded_orders([np.array([14.0, 14.0])] * 4)),
+        "none": market.simulate(policies.recorded_orders([np.zeros(2)] * 4)),
     }
-    costs = accounts.accounts(ground, shelves)
+    costs = policies.policy_costs(market, shelves)
     assert costs["enough"]["cost"] < costs["none"]["cost"]
     assert costs["enough"]["fill_rate"] > 0.9
 
 
 def test_the_planner_looks_back_four_weeks_and_orders_for_nine_days():
     """9 × 1.25 days of two units a day, less what is there."""
-    ground = make_ground()
-    assert list(accounts.as_planned(ground)(0, np.array([2.0, 0.0]))) == [21.0, 23.0]
+    market = make_market()
+    assert list(policies.planner_orders(market)(0, np.array([2.0, 0.0]))) == [21.0, 23.0]
 
 
 def test_a_fault_is_found_by_the_first_alarm_of_its_name():
@@ -72,13 +74,13 @@ def test_a_fault_is_found_by_the_first_alarm_of_its_name():
         make_alarm("2025-02-03", name="input_drift", severity="ticket"),
         make_alarm("2025-02-09"),
     ]
-    (found,) = accounts.detections([FAULT], raised)
+    (found,) = detection.detections([FAULT], raised)
     assert (found["alarm"], found["days"]) == ("demand_shift", 8)
 
 
-def test_a_fault_nobody_notices_is_told_as_such():
+def test_a_fault_nobody_notices_is_faults_as_such():
     """No alarm, no day."""
-    (found,) = accounts.detections([FAULT], [])
+    (found,) = detection.detections([FAULT], [])
     assert found["days"] is None
 
 
@@ -89,4 +91,4 @@ def test_pages_without_a_fault_behind_them_are_false():
         make_alarm("2025-01-21", severity="ticket"),
         make_alarm("2025-02-09"),
     ]
-    assert accounts.false_alarms([FAULT], raised) == raised[:1]
+    assert detection.false_alarms([FAULT], raised) == raised[:1]
