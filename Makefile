@@ -137,7 +137,7 @@ pr-report: $(INSTALLED) ## Compare HEAD with BASE=commit in money, both as commi
 	@$(BIN)/python -m scripts.pr_report compare "$${BASE:-origin/main}"
 
 pr-comment: $(INSTALLED) ## Write that comparison on the pull request of $HEAD_SHA (on GitHub)
-	@$(BIN)/python -m scripts.pr_report comment
+	@$(BIN)/python -m scripts.pr_report comment "$$HEAD_SHA"
 
 dist: $(INSTALLED) ## Build the wheel and the bill of materials of what the lock installs
 	@rm -rf build/dist && $(BIN)/uv build --quiet --wheel --no-build-isolation \
@@ -160,8 +160,8 @@ image-steps: ## Do outside Docker what the image does: install `serve` from the 
 		sys.exit(any(name in sys.modules for name in ('mlflow', 'prefect', 'dvc')))"
 	@build/image/bin/salescast serve --help >/dev/null && echo "The image's steps work"
 
-publish: $(INSTALLED) ## Publish build/dist as the release of the tag being built (on GitHub)
-	@$(BIN)/python -m scripts.github release "$$GITHUB_REF_NAME" build/dist/*
+publish: ## Publish build/dist as the release of the tag being built (on GitHub)
+	@gh release create "$$GITHUB_REF_NAME" --verify-tag --generate-notes build/dist/*
 
 nightly: $(INSTALLED) ## Install the newest of all that is allowed, start it and run a life cycle
 	@rm -rf build/nightly && uv=$$(command -v uv || echo $(BIN)/uv) && \
@@ -169,8 +169,11 @@ nightly: $(INSTALLED) ## Install the newest of all that is allowed, start it and
 		--upgrade --python build/nightly/bin/python --editable '.[serve,train,postgres]' && \
 		build/nightly/bin/salescast run
 
-nightly-issue: $(INSTALLED) ## Open an issue about a broken night, unless there is one (on GitHub)
-	@$(BIN)/python -m scripts.github issue "The newest dependencies break something"
+BROKEN := The newest dependencies break something
+nightly-issue: ## Open an issue about a broken night, unless there is one (on GitHub)
+	@gh issue list --state open --limit 200 --json title --jq '.[].title' | grep -qxF "$(BROKEN)" || \
+		gh issue create --title "$(BROKEN)" --body "The log of the run: \
+		$$GITHUB_SERVER_URL/$$GITHUB_REPOSITORY/actions/runs/$$GITHUB_RUN_ID"
 
 soak-bundles: $(INSTALLED) ## Corrupt a release ten thousand times, then try hostile ones
 	@SOAK_BUNDLES=10000 $(BIN)/pytest -q tests/unit/release/test_bundle.py

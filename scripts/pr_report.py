@@ -1,13 +1,13 @@
-"""What a change is worth: HEAD and a base commit examined on the same origins, in money.
+"""What a change is worth: HEAD and a base commit backtested on the same origins, in money.
 
-`python -m scripts.pr_report compare BASE` runs both and writes build/pr-report/report.json and .md;
-`… comment` writes the report on the pull request. The two run apart in CI: the first runs the
-pull request's code and may not write, the second may write and takes nothing but numbers and names
-of a narrow alphabet, so that no report can say more than a report.
+`python -m scripts.pr_report compare BASE` runs both and writes build/pr-report/report.json;
+`… comment HEAD_SHA` writes the report on the pull request. In CI they run apart: the first runs
+the pull request's code and may not write, the second may write and reads numbers alone.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -26,82 +26,93 @@ from salescast.evaluation.backtest import CHALLENGER, SEGMENTS, YEAR_DAYS
 from salescast.settings import Settings, read_settings
 from salescast.stages.backtesting import scored
 from scripts import github
-from scripts.verdict import MOST, Report, read_report, render
+from scripts.pr_comment import read_report, render
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "build" / "pr-report"
 STAGES = ("features", "backtest")
+MOST = 12  # names printed of each list
 OPENAPI = (
     "import json; from api.main import create_app; from salescast.settings import read_settings; "
     "print(json.dumps(create_app(read_settings()).openapi()))"
 )
 
 
-def compare(base: Settings, head: Settings, names: tuple[str, str]) -> dict[str, Any]:
-    """Return the report's numbers of two examined workspaces; `names`: their commits.
+def compare(base: Settings, head: Settings) -> dict[str, Any]:
+    """Return the numbers of a report on two backtested workspaces.
 
     Both are scored on the head's data and with the head's costs, at the origins they share.
     Raises DataQualityError where they share none.
     """
     tables = store.read_all(head.data)
-    both = [
-        scored(tables, read_frame(s.build / "predictions.parquet", "backtest"))
-        for s in (base, head)
+    rows = [
+        scored(tables, read_frame(settings.build / "predictions.parquet", "backtest"))
+        for settings in (base, head)
     ]
-    both = [rows[rows["model"] == CHALLENGER] for rows in both]
-    common = set(both[0]["origin"]) & set(both[1]["origin"])
+    rows = [frame[frame["model"] == CHALLENGER] for frame in rows]
+    common = set(rows[0]["origin"]) & set(rows[1]["origin"])
     if not common:
         raise DataQualityError("base and head share no origin: their data end on other days")
-    before, after = (rows[rows["origin"].isin(common)] for rows in both)
-    horizon = int(after["lead_time"].max())
-    yearly = YEAR_DAYS / horizon
-    spent = [rows.groupby("origin")["cost"].sum() for rows in (before, after)]
-    change = list((spent[1] - spent[0]) * yearly)
+    before, after = (frame[frame["origin"].isin(common)] for frame in rows)
+    yearly = YEAR_DAYS / int(after["lead_time"].max())
+    costs = [frame.groupby("origin")["cost"].sum() for frame in (before, after)]
+    change = list((costs[1] - costs[0]) * yearly)
     low, high = metrics.bootstrap(change, [0.05, 0.95], seed=0)
-    scale = yearly / len(common)
+    changes = segment_changes(before, after, yearly / len(common))
     return {
-        "currency": head.product.currency,
         "origins": len(common),
-        "base": _scores(before, names[0], versions.data_version(base.data), scale),
-        "head": _scores(after, names[1], versions.data_version(head.data), scale),
+        "base": _scores(before, yearly / len(common)),
+        "head": _scores(after, yearly / len(common)),
         "change": [float(np.mean(change)), low, high],
-        "segments": _segments(before, after, scale),
+        "same_data": versions.data_version(base.data) == versions.data_version(head.data),
+        "segments": {kind: _summary(values) for kind, values in changes.items()},
     }
 
 
-def _scores(rows: pd.DataFrame, commit: str, data: str, scale: float) -> dict[str, Any]:
+def _scores(rows: pd.DataFrame, scale: float) -> dict[str, float]:
     actual, median, mean, low, high = (
         rows[column].to_numpy(float) for column in ("actual", "p50", "mean", "p10", "p90")
     )
     return {
-        "commit": commit,
-        "data": data,
         "cost_per_year": float(rows["cost"].sum() * scale),
         "wape": metrics.wape(actual, median),
         "bias": metrics.bias(actual, mean),
         "coverage_80": metrics.coverage(actual, low, high),
-        "seconds": 0.0,
     }
 
 
-def _segments(before: pd.DataFrame, after: pd.DataFrame, scale: float) -> list[dict[str, Any]]:
-    """Return the segments whose money moved most."""
-    found: list[dict[str, Any]] = []
-    for kind, column in SEGMENTS.items():
-        spent = [rows.groupby(column)["cost"].sum() * scale for rows in (before, after)]
-        for name in spent[1].index:
-            old, new = float(spent[0].get(name, 0.0)), float(spent[1][name])
-            found.append({"kind": kind, "name": str(name), "before": old, "after": new})
-    return sorted(found, key=lambda one: -abs(one["after"] - one["before"]))[:MOST]
+def segment_changes(
+    before: pd.DataFrame, after: pd.DataFrame, scale: float
+) -> dict[str, pd.Series]:
+    """Return kind → change in cost a year by segment."""
+    return {
+        kind: (
+            after.groupby(column)["cost"]
+            .sum()
+            .sub(before.groupby(column)["cost"].sum(), fill_value=0)
+            * scale
+        )
+        for kind, column in SEGMENTS.items()
+    }
 
 
-def contract(base: dict[str, Any], head: dict[str, Any]) -> dict[str, list[str]]:
+def _summary(changes: pd.Series) -> dict[str, float]:
+    whole = changes.round()
+    return {
+        "cheaper": int((whole < 0).sum()),
+        "dearer": int((whole > 0).sum()),
+        "largest_saving": float(min(changes.min(), 0.0)),
+        "largest_increase": float(max(changes.max(), 0.0)),
+    }
+
+
+def api_changes(base: dict[str, Any], head: dict[str, Any]) -> dict[str, list[str]]:
     """Return the operations and schemas that were added, removed or changed."""
     old, new = _contract(base), _contract(head)
     return {
-        "added": sorted(new.keys() - old.keys())[:50],
-        "removed": sorted(old.keys() - new.keys())[:50],
-        "changed": sorted(name for name in old.keys() & new.keys() if old[name] != new[name])[:50],
+        "added": sorted(new.keys() - old.keys()),
+        "removed": sorted(old.keys() - new.keys()),
+        "changed": sorted(name for name in old.keys() & new.keys() if old[name] != new[name]),
     }
 
 
@@ -115,33 +126,35 @@ def _contract(document: dict[str, Any]) -> dict[str, Any]:
     return operations | schemas
 
 
-def _run(folder: Path, *words: str) -> str:
-    """Run Python with the code and the configuration of a checkout; raise with its last words."""
+def _run(folder: Path, *arguments: str) -> str:
+    """Run Python with the code and configuration of a checkout and return its output."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(folder / "src"), str(folder)]),
         "SALESCAST_CONFIG": str(folder / "config.toml"),
     }
-    done = subprocess.run(  # noqa: S603 - our own words
-        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True,
+    process = subprocess.run(  # noqa: S603 - fixed commands
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
-    if done.returncode:
-        raise DataQualityError(f"{folder.name}: {' '.join(words)[:60]}: {done.stderr[-1000:]}")
-    return done.stdout
+    if process.returncode:
+        raise DataQualityError(
+            f"{folder.name}: {' '.join(arguments)[:60]}: {process.stderr[-1000:]}"
+        )
+    return process.stdout
 
 
-def _git(*words: str) -> str:
-    command = ["git", "-C", str(ROOT), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        raise ConfigError(f"git {' '.join(words)}: {done.stderr.strip()}")
-    return done.stdout.strip()
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if process.returncode:
+        raise ConfigError(f"git {' '.join(arguments)}: {process.stderr.strip()}")
+    return process.stdout.strip()
 
 
-def examine(name: str, commit: str) -> tuple[Settings, dict[str, Any], float]:
-    """Check a commit out, examine it, and return its settings, OpenAPI document and seconds."""
+def backtest(name: str, commit: str) -> tuple[Settings, dict[str, Any], float]:
+    """Check a commit out, backtest it; return its settings, OpenAPI document and the seconds."""
     folder = FOLDER / name
-    subprocess.run(["rm", "-rf", str(folder)], check=True)  # noqa: S603, S607 - a folder of ours
+    shutil.rmtree(folder, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
     _git("clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(folder))
     _git("-C", str(folder), "checkout", "--quiet", commit)
@@ -153,35 +166,42 @@ def examine(name: str, commit: str) -> tuple[Settings, dict[str, Any], float]:
     return read_settings(folder / "config.toml"), json.loads(_run(folder, "-c", OPENAPI)), seconds
 
 
-def write_report(base: str) -> Report:
-    """Compare HEAD with `base`, both as committed, and write report.json and report.md."""
+def write_report(base: str) -> str:
+    """Compare HEAD with `base`, both as committed, write report.json, and return it as text."""
     commits = [_git("rev-parse", "--verify", f"{ref}^{{commit}}") for ref in (base, "HEAD")]
-    (old, was, before), (new, now, after) = (
-        examine(name, commit) for name, commit in zip(("base", "head"), commits, strict=True)
+    (old, old_api, before), (new, new_api, after) = (
+        backtest(name, commit) for name, commit in zip(("base", "head"), commits, strict=True)
     )
-    found = compare(old, new, (commits[0], commits[1])) | contract(was, now)
-    found["base"]["seconds"], found["head"]["seconds"] = before, after
-    write_json(FOLDER / "report.json", found)
-    report = read_report(FOLDER / "report.json")
-    (FOLDER / "report.md").write_text(render(report), encoding="utf-8")
-    return report
+    report, api = compare(old, new), api_changes(old_api, new_api)
+    report["base"]["seconds"], report["head"]["seconds"] = before, after
+    report |= {"commit": commits[1], "api": {word: len(names) for word, names in api.items()}}
+    write_json(FOLDER / "report.json", report)
+    comment = render(read_report(FOLDER / "report.json", commits[1]), new.product.currency)
+    names = [f"API {word}: {', '.join(names[:MOST])}" for word, names in api.items() if names]
+    return "\n".join([comment, *names])
 
 
-def main(words: Sequence[str]) -> int:
+def write_comment(commit: str) -> None:
+    """Write the report on the open pull request whose head is `commit`."""
+    report = read_report(FOLDER / "report.json", commit)
+    currency = read_settings(ROOT / "config.toml").product.currency
+    with github.client() as client:
+        number = github.pull_request(client, commit)
+        if number is None:
+            raise ConfigError("no open pull request has this head any more")
+        github.comment(client, number, render(report, currency))
+
+
+def main(arguments: Sequence[str]) -> int:
     """Compare or comment, and return the exit code."""
     try:
-        match words:
+        match arguments:
             case ["compare", base]:
-                print(render(write_report(base)))
-            case ["comment"]:
-                report = read_report(FOLDER / "report.json")
-                with github.client() as client:
-                    number = github.pull_request(client, os.environ["HEAD_SHA"])
-                    if number is None:
-                        raise ConfigError("no open pull request has this head any more")
-                    github.comment(client, number, render(report))
+                print(write_report(base))
+            case ["comment", commit]:
+                write_comment(commit)
             case _:
-                raise ConfigError("say compare BASE or comment")
+                raise ConfigError("usage: compare BASE, or comment HEAD_SHA")
     except SalescastError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -1,6 +1,8 @@
-"""What the workflows write on GitHub, against a small server that keeps what it is told."""
+"""The comment on a pull request, against a small server that records requests."""
 
 import json
+import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,14 +12,15 @@ from typing import Any
 import httpx
 import pytest
 
-from salescast.errors import StoreUnavailableError
+from salescast.errors import ConfigError, StoreUnavailableError
 from scripts import github
 
+ROOT = Path(__file__).parents[3]
 MARK = "<!-- report -->"
 
 
 class Kept(ThreadingHTTPServer):
-    """GitHub's part in it: lists by path, and everything written."""
+    """GitHub's API: lists by path, and a record of everything written."""
 
     daemon_threads = True
 
@@ -34,15 +37,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = self.path.partition("?")[0]
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        status, reply = 200, self.server.lists.get(path, [])
-        if path.endswith("/refused"):
-            status = 403
+        reply = self.server.lists.get(path, [])
+        status = 403 if path.endswith("/refused") else 200
         if self.command != "GET":
-            binary = self.headers["Content-Type"] == "application/octet-stream"
-            told = content if binary else json.loads(content)
-            self.server.written.append((self.command, self.path, told))
-            upload = f"http://127.0.0.1:{self.server.server_port}/upload{{?name,label}}"
-            reply = {"id": 9, "upload_url": upload}  # type: ignore[assignment] # a release
+            self.server.written.append((self.command, self.path, json.loads(content)))
         text = json.dumps(reply).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
@@ -77,7 +75,7 @@ def client(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client
 
 
 def test_the_first_report_is_a_new_comment(client: httpx.Client, kept: Kept) -> None:
-    """Where we said nothing yet, we say it."""
+    """Without a comment of ours there is a new one."""
     github.comment(client, 7, f"{MARK}\nnew")
     assert kept.written == [
         ("POST", "/repos/us/shop/issues/7/comments", {"body": f"{MARK}\nnew"}),
@@ -101,45 +99,43 @@ def test_a_later_report_replaces_our_comment_and_nobody_elses(
 def test_the_pull_request_is_the_one_whose_head_was_run(client: httpx.Client, kept: Kept) -> None:
     """A commit that merely occurs in another pull request is not its head."""
     kept.lists["/repos/us/shop/commits/abc/pulls"] = [
-        {"number": 3, "head": {"sha": "def"}},
-        {"number": 4, "head": {"sha": "abc"}},
+        {"number": 2, "state": "closed", "head": {"sha": "abc"}},
+        {"number": 3, "state": "open", "head": {"sha": "def"}},
+        {"number": 4, "state": "open", "head": {"sha": "abc"}},
     ]
     assert github.pull_request(client, "abc") == 4
 
 
-def test_one_broken_night_after_another_is_one_issue(client: httpx.Client, kept: Kept) -> None:
-    """An issue that is open already is not opened again."""
-    assert github.issue(client, "broken", "see the log")
-    kept.lists["/repos/us/shop/issues"] = [{"title": "broken"}]
-    assert not github.issue(client, "broken", "see the log")
-    assert len(kept.written) == 1
-
-
-def test_a_release_is_a_draft_until_its_last_file_is_there(
-    client: httpx.Client, kept: Kept, tmp_path: Path
-) -> None:
-    """Nobody downloads half a release."""
-    wheel = tmp_path / "shop.whl"
-    wheel.write_bytes(b"wheel")
-    github.release(client, "v1", [wheel])
-    assert [(path, told) for _, path, told in kept.written[1:]] == [
-        ("/upload?name=shop.whl", b"wheel"),
-        ("/repos/us/shop/releases/9", {"draft": False}),
-    ]
-    assert kept.written[0][2]["draft"]
-
-
-def test_a_refusal_is_told_with_its_status(client: httpx.Client) -> None:
-    """What GitHub says reaches the log."""
+def test_a_refusal_is_an_error_with_its_status(client: httpx.Client) -> None:
+    """GitHub's reason reaches the log."""
     with pytest.raises(StoreUnavailableError, match="403"):
-        github.ask(client, "GET", "refused")
+        github.request(client, "GET", "refused")
 
 
 def test_outside_a_workflow_the_missing_variables_are_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A target that writes on GitHub says so where there is none."""
     for name in github.NEEDED:
         monkeypatch.delenv(name, raising=False)
-    assert github.main(["issue", "broken"]) == 2
-    assert "GITHUB_TOKEN" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="GITHUB_TOKEN"):
+        github.client()
+
+
+def test_one_broken_night_after_another_is_one_issue(tmp_path: Path) -> None:
+    """`make nightly-issue` opens no second issue with the title of an open one."""
+    opened = _nightly_issue(tmp_path, "Another title")
+    assert "--title The newest dependencies break something" in opened
+    assert "issue create" not in _nightly_issue(tmp_path, "The newest dependencies break something")
+
+
+def _nightly_issue(folder: Path, title: str) -> str:
+    """Run the target with a `gh` that lists one issue; return the commands it was given."""
+    log, command = folder / "log", folder / "gh"
+    log.write_text("")
+    command.write_text(f'#!/bin/sh\necho "$*" >>{log}\n[ "$2" = create ] || echo "{title}"\n')
+    command.chmod(0o755)
+    environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+    make = ["make", "nightly-issue"]
+    subprocess.run(make, cwd=ROOT, env=environment, check=True, capture_output=True)
+    return log.read_text()
