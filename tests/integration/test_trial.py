@@ -14,7 +14,7 @@ from salescast.evaluation.live_comparison import chosen
 from salescast.features.point_in_time import build, past
 from salescast.ledger.ledger import Ledger
 from salescast.models.forecaster import Integrated, Model, as_payload, fit, predict
-from salescast.ordering.replenishment import dependence, truth_for
+from salescast.ordering.replenishment import learn_dependence, recent_demand
 from salescast.release import Release, Releases, Trial, encode, example_of, read_trial, write_trial
 from salescast.settings import Settings, read_settings
 from salescast.stages import STAGES
@@ -35,7 +35,7 @@ def made_release(factor: float, version: str) -> dict[str, bytes]:
     rows = build(tables, pd.date_range(ORIGIN - 60 * DAY, ORIGIN, freq="6D"))
     happened = past(tables, ORIGIN)
     model = fit(rows, happened, "integrated", {}, 1)
-    told = dependence(model, rows, truth_for(model, happened))
+    told = learn_dependence(model, rows, recent_demand(model, happened))
     model = _scaled(model, factor)
     answers = predict(model, rows.head(3), CONTRACT["quantiles"], CONTRACT["critical"])
     payload = {"model": as_payload(model), "contract": CONTRACT, "dependence": vars(told).copy()}

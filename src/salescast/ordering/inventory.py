@@ -1,8 +1,8 @@
-"""What a way of ordering would have cost: shelves simulated day by day, and dollars a year.
+"""Inventory simulated day by day under an ordering policy, and its cost a year.
 
-Each policy meets the same demand and the same first stock. Who finds an empty shelf is lost. An
-order placed at a close is there before opening `delivery_days` later. Cost of a day = underage ×
-units lost + overage × units left at close.
+Each policy meets the same demand and starts with the same stock. Unmet demand is lost. An order
+placed at a close arrives before opening `delivery_days` later. Cost of a day = underage × units
+lost + overage × units left at close.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ YEAR_DAYS = 365.25
 
 @dataclass(frozen=True)
 class Shelves:
-    """What happened on each day after the first review; arrays of shape (series, days)."""
+    """Units per day after the first review; arrays of shape (series, days)."""
 
     sold: Values
     lost: Values
@@ -31,11 +31,11 @@ class Shelves:
 
 
 def simulate(demand: Values, on_hand: Values, cycle: Cycle, policy: Policy) -> Shelves:
-    """Return what happens when `policy` orders every `review_days` from `on_hand` units on.
+    """Return the simulated days when `policy` orders every `review_days`, starting with `on_hand`.
 
     `demand`: (series, days), the first day being the one after the first review (review 0).
-    Nothing is on order at the start. In production demand is an estimate (`demand.uncensor`):
-    what a policy would have sold beyond the shelf is not in the sales.
+    Nothing is on order at the start. On real data demand is an estimate, because sales do not show
+    demand beyond the stock.
     """
     series, days = demand.shape
     arriving = np.zeros((series, days))
@@ -55,10 +55,9 @@ def simulate(demand: Values, on_hand: Values, cycle: Cycle, policy: Policy) -> S
 
 
 def cycle_costs(shelves: Shelves, underage: Values, overage: Values, cycle: Cycle) -> Values:
-    """Return the money lost by each order's cycle, all series together, (reviews,).
+    """Return the cost of each order's cycle, all series together, (reviews,).
 
-    The days before the first delivery are no order's doing, those of an unfinished cycle no
-    full cycle's: neither counts.
+    The days before the first delivery and those of an unfinished last cycle do not count.
     """
     first, days = cycle.delivery_days - 1, cycle.review_days
     last = first + (shelves.lost.shape[1] - first) // days * days

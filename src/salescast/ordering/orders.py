@@ -1,17 +1,17 @@
-"""What to order, and what it is worth: underage, overage and the interval one order decides.
+"""Order quantities that cost least over the cycle that one order decides.
 
-An order placed at the close of its origin is there before opening `delivery_days` later, the next
-one `review_days` after it. The days between are this order's cycle; the days until then, its
-protection interval. The j-th unit that the cycle can still sell is sold by day t if demand has
-reached it by then. It saves `underage` if the cycle comes to it, and costs `overage` at each close
-before:
+An order placed at the close of its origin arrives before opening `delivery_days` later; the next
+order arrives `review_days` after it. The days between are the order's cycle; the days from the
+origin to the end of the cycle are its protection interval. The j-th unit is sold by day t if net
+demand has reached j by then. It saves `underage` if it is sold within the cycle, and costs
+`overage` at each close before:
 
     saving(j) = underage · P(need_T ≥ j) − overage · Σ_t P(need_t < j)    t = 1 … T
 
-with need_t = (demand from delivery to day t − stock left at delivery)⁺ and T = review_days. What
-is left over costs nothing beyond its days: it takes the place of a unit of the next order, at the
-same price (the myopic policy, Veinott 1965; optimal while the next order-up-to level is within
-reach). saving(j) falls in j, so the first pack not worth its keep ends the order. For one day
+with need_t = (demand from delivery to day t − stock left at delivery)⁺ and T = review_days. Units
+left over cost nothing after the cycle: each replaces a unit of the next order at the same price
+(the myopic policy, Veinott 1965; optimal while the next order-up-to level can be reached).
+saving(j) falls in j, so the order ends before the first pack that saves nothing. For one day
 and no delivery it is the newsvendor's critical ratio, underage ÷ (underage + overage)
 (Arrow, Harris & Marschak 1951).
 """
@@ -30,8 +30,8 @@ from salescast.errors import ConfigError, DataQualityError
 Values = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-PLANNER_DAYS = 28  # the status-quo planner looks back this far
-PLANNER_COVER = 9 * 1.25  # … and orders up to so many days of mean demand
+PLANNER_DAYS = 28  # the status-quo planner averages demand over these days
+PLANNER_COVER = 9 * 1.25  # and orders up to this many days of mean demand
 
 
 def item_costs(tables: schema.Tables) -> pd.DataFrame:
@@ -40,7 +40,7 @@ def item_costs(tables: schema.Tables) -> pd.DataFrame:
 
 
 def unit_costs(items: pd.DataFrame) -> pd.DataFrame:
-    """Return per item_id what one unit too few or too many costs, and the critical ratio.
+    """Return the cost of one unit too few or too many per item, and the critical ratio.
 
     Columns: item_id, underage (margin + goodwill), overage (holding, one day), critical_ratio,
     unit_cost and pack_size.
@@ -76,10 +76,10 @@ def newsvendor_cost(demand: Values, stock: Values, underage: Values, overage: Va
 
 @dataclass(frozen=True)
 class Cycle:
-    """How often orders are placed and how long they take, in days, and when holding is charged.
+    """Review period and delivery time in days, and when holding is charged.
 
-    `held`: at "every_close" for each unit there, or at "cycle_end" only, for each unit left when
-    the next delivery comes: then stock that is still to sell within its cycle is free.
+    `held`: "every_close" charges each unit in stock at each close; "cycle_end" charges only the
+    units left when the next delivery arrives.
     """
 
     review_days: int
@@ -88,17 +88,17 @@ class Cycle:
 
     @property
     def interval(self) -> int:
-        """Days that an order must protect: from its origin to the last before the next delivery."""
+        """Return the protection interval, in days from the origin until the next delivery."""
         return self.review_days + self.delivery_days - 1
 
     @property
     def charged(self) -> slice:
-        """Which days of a cycle are charged for holding."""
+        """Return the days of a cycle that are charged for holding."""
         return slice(None) if self.held == "every_close" else slice(-1, None)
 
 
 def due(origin: pd.Timestamp, review_weekday: int, review_days: int) -> bool:
-    """Tell whether orders are placed at the close of `origin`.
+    """Return whether orders are placed at the close of `origin`.
 
     Every `review_days`, counted from the first `review_weekday` (Monday is 0) after 4 Jan 1970.
     """
@@ -108,9 +108,9 @@ def due(origin: pd.Timestamp, review_weekday: int, review_days: int) -> bool:
 
 @dataclass(frozen=True)
 class Limit:
-    """What all series share: at most `total`, of which a unit takes `per_unit` (one a series).
+    """A shared resource: all orders together may use `total`; one unit uses `per_unit` (series,).
 
-    A budget takes the unit's cost, a lorry its volume, a shelf 1.
+    `per_unit` is the unit's cost for a budget, its volume for a lorry, 1 for a shelf.
     """
 
     total: float
@@ -119,7 +119,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Orders, and what one more unit of the shared resource would save (0 where it is not scarce).
+    """Orders, and the saving from one more unit of the shared resource (0 where it is not scarce).
 
     `orders`: store_id, item_id, `order` and `target` (order-up-to level) in units, `spend`; and of
     the cycle `expected_demand`, `expected_lost`, `expected_cost` (lost margin + goodwill + holding)
@@ -133,11 +133,11 @@ class Proposal:
 def propose(
     paths: Values, position: pd.DataFrame, cycle: Cycle, limit: Limit | None = None
 ) -> Proposal:
-    """Return the orders that cost least over the cycle they decide, packs whole.
+    """Return the orders in whole packs that cost least over the cycle they decide.
 
     `paths`: sample paths of demand (series, paths, leads); `position`: one row a series with
-    store_id, item_id, on_hand, on_order (taken to arrive before this order does) and the columns
-    of `unit_costs`. Raises ConfigError when the paths end before the protection interval.
+    store_id, item_id, on_hand, on_order (assumed to arrive before this order) and the columns of
+    `unit_costs`. Raises ConfigError when the paths end before the protection interval.
     """
     if paths.shape[2] < cycle.interval:
         raise ConfigError(
@@ -147,32 +147,34 @@ def propose(
     stock = position["on_hand"].to_numpy(float) + position["on_order"].to_numpy(float)
     costs = position[["underage", "overage"]].to_numpy(float)
     packs = position["pack_size"].to_numpy(np.int64)
-    needs = needed(paths, stock, cycle)
-    each = zip(needs, costs, packs, strict=True)
-    worth = [savings(n, (c[0], c[1]), int(p), cycle.charged) for n, c, p in each]
+    needs = net_demand(paths, stock, cycle)
+    pack_savings = [
+        savings(need, (cost[0], cost[1]), int(pack), cycle.charged)
+        for need, cost, pack in zip(needs, costs, packs, strict=True)
+    ]
     use = np.zeros(len(packs)) if limit is None else limit.per_unit * packs
-    taken, shadow_price = allocate(worth, use, np.inf if limit is None else limit.total)
-    order = taken * packs
+    ordered, shadow_price = allocate(pack_savings, use, np.inf if limit is None else limit.total)
+    order = ordered * packs
     days = slice(cycle.delivery_days - 1, cycle.interval)
-    wanted = paths[:, :, days].sum(axis=2).mean(axis=1)
-    lost, cost = expected(needs, order, costs, cycle)
+    demand = paths[:, :, days].sum(axis=2).mean(axis=1)
+    lost, cost = expected_cost(needs, order, costs, cycle)
     columns = {
         "order": order,
         "target": stock + order,
         "spend": order * position["unit_cost"].to_numpy(float),
-        "expected_demand": wanted,
+        "expected_demand": demand,
         "expected_lost": lost,
         "expected_cost": cost,
-        "fill_rate": 1.0 - lost / np.maximum(wanted, 1e-9),
+        "fill_rate": 1.0 - lost / np.maximum(demand, 1e-9),
     }
     return Proposal(position[["store_id", "item_id"]].assign(**columns), shadow_price)
 
 
-def needed(paths: Values, stock: Values, cycle: Cycle) -> Values:
-    """Return what each path asks beyond `stock` by the close of each day of the cycle, units.
+def net_demand(paths: Values, stock: Values, cycle: Cycle) -> Values:
+    """Return demand beyond `stock` by the close of each day of the cycle, in units, for each path.
 
-    Shape (series, paths, review_days); below 0 is stock left without any order. `stock` serves
-    the days before delivery too; who finds none is lost and asks no more.
+    Shape (series, paths, review_days); negative values are stock left without an order. `stock`
+    also serves the days before delivery; unmet demand is lost, not backordered.
     """
     before = cycle.delivery_days - 1
     left = np.maximum(stock[:, None] - paths[:, :, :before].sum(axis=2), 0.0)
@@ -180,10 +182,10 @@ def needed(paths: Values, stock: Values, cycle: Cycle) -> Values:
     return result
 
 
-def expected(needs: Values, order: Ints, costs: Values, cycle: Cycle) -> tuple[Values, Values]:
+def expected_cost(needs: Values, order: Ints, costs: Values, cycle: Cycle) -> tuple[Values, Values]:
     """Return units lost and money (lost margin + goodwill + holding) per series over the cycle.
 
-    `needs`: see `needed`; `costs`: (series, 2), underage and overage.
+    `needs`: see `net_demand`; `costs`: (series, 2), underage and overage.
     """
     lost = np.maximum(needs[:, :, -1] - order[:, None], 0.0).mean(axis=1)
     left = np.maximum(order[:, None, None] - needs[:, :, cycle.charged], 0.0)
@@ -192,51 +194,52 @@ def expected(needs: Values, order: Ints, costs: Values, cycle: Cycle) -> tuple[V
 
 
 def savings(need: Values, costs: tuple[float, float], pack: int, charged: slice) -> Values:
-    """Return what the 1st, 2nd … pack is expected to save, in money, falling.
+    """Return the expected saving of the 1st, 2nd … pack, in money, not increasing.
 
-    `need`: (paths, days) of one series, see `needed`; `costs`: (underage, overage); `charged`: the
-    days charged for holding. As many packs as the neediest path could sell.
+    `need`: (paths, days) of one series, see `net_demand`; `costs`: (underage, overage);
+    `charged`: the days charged for holding. There are as many packs as the path with most demand
+    could sell.
     """
-    asked = np.maximum(need, 0.0).astype(np.int64)
-    packs = -(-int(asked.max()) // pack)
-    days = asked[:, charged]
-    sold, sold_by_day = (_reached(a, packs * pack) / len(asked) for a in (asked[:, -1], days))
-    each = costs[0] * sold - costs[1] * (days.shape[1] - sold_by_day)
-    # Equal by algebra, rounding apart: what falls must not rise by 1e-15.
-    falling: Values = np.minimum.accumulate(each.reshape(packs, pack).sum(axis=1))
-    return falling
+    units = np.maximum(need, 0.0).astype(np.int64)
+    packs = -(-int(units.max()) // pack)
+    days = units[:, charged]
+    sold, sold_by_day = (_reached(n, packs * pack) / len(units) for n in (units[:, -1], days))
+    saved = costs[0] * sold - costs[1] * (days.shape[1] - sold_by_day)
+    # Rounding must not make a later pack look better by 1e-15.
+    result: Values = np.minimum.accumulate(saved.reshape(packs, pack).sum(axis=1))
+    return result
 
 
 def _reached(need: Ints, units: int) -> Values:
-    """Return how many of `need` reach unit 1, 2 … `units`."""
+    """Return how many values of `need` reach unit 1, 2 … `units`."""
     exactly = np.bincount(need.ravel(), minlength=units + 1)
     return exactly[::-1].cumsum()[::-1][1 : units + 1].astype(float)
 
 
-def allocate(worth: Sequence[Values], use: Values, total: float) -> tuple[Ints, float]:
-    """Return how many packs each series gets, and the shadow price of what they share.
+def allocate(savings: Sequence[Values], use: Values, total: float) -> tuple[Ints, float]:
+    """Return the number of packs per series, and the shadow price of the shared resource.
 
-    `worth`: what each further pack saves, falling; `use`: what a pack of each series takes of
-    `total`. Packs are taken by saving per use until the next does not fit: the Lagrangian optimum
-    (Everett 1963), whose multiplier is what the pack left out would have saved per use. One sort
-    finds it exactly, where a search for the multiplier would only approach it.
+    `savings`: see `savings`, one array per series; `use`: how much of `total` a pack of each series
+    uses. Packs are allocated by saving per use until the next does not fit: the Lagrangian optimum
+    (Everett 1963). The multiplier is the saving per use of the first pack left out. One sort finds
+    it exactly.
     """
-    series = np.repeat(np.arange(len(worth)), [len(w) for w in worth])
-    value = np.concatenate([*worth, np.zeros(0)])
+    series = np.repeat(np.arange(len(savings)), [len(packs) for packs in savings])
+    value = np.concatenate([*savings, np.zeros(0)])
     series, value = series[value > 0], value[value > 0]
     density = value / np.maximum(use[series], 1e-12)
     best = np.argsort(-density, kind="stable")
     spent = use[series[best]].cumsum()
     fits = int((spent <= total * (1 + 1e-12)).sum())
     price = float(density[best[fits]]) if fits < len(best) else 0.0
-    return np.bincount(series[best[:fits]], minlength=len(worth)), price
+    return np.bincount(series[best[:fits]], minlength=len(savings)), price
 
 
 def planner(history: Values, stock: Values, pack: Ints) -> Ints:
-    """Return what the status-quo planner orders, units: up to so many days of recent mean demand.
+    """Return the status-quo planner's orders, in units: up to PLANNER_COVER days of mean demand.
 
-    `history`: (series, days) of what was sold or wanted, NaN on closed days; `stock`: on hand and
-    on order. He rounds up to whole packs.
+    `history`: sales or demand (series, days), NaN on closed days; `stock`: on hand and on order.
+    Orders are rounded up to whole packs.
     """
     recent = history[:, -PLANNER_DAYS:]
     days = np.maximum((~np.isnan(recent)).sum(axis=1), 1)

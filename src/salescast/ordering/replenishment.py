@@ -1,4 +1,4 @@
-"""From a model and the shelves to orders: at one origin, and over a backtest in dollars a year."""
+"""Orders at one origin from a model's forecasts and the stock."""
 
 import numpy as np
 import pandas as pd
@@ -11,44 +11,41 @@ from salescast.ordering import sample_paths
 from salescast.ordering.orders import (
     PLANNER_DAYS,
     Cycle,
-    Limit,
-    Proposal,
     Values,
-    expected,
-    needed,
+    expected_cost,
+    net_demand,
     planner,
-    propose,
     unit_costs,
 )
 from salescast.ordering.sample_paths import Dependence
 
 SERIES = ["store_id", "item_id"]
-LEARN_FROM = 40  # training origins whose residuals tell how days depend on each other
-LEARN_DAYS = 400  # days of demand to compare them with
+LEARN_FROM = 40  # training origins whose residuals estimate the dependence between days
+LEARN_DAYS = 400  # days of demand that they are compared with
 DAY = pd.Timedelta(days=1)
 
 
-def dependence(model: Model, rows: pd.DataFrame, truth: pd.DataFrame) -> Dependence:
-    """Learn how days ahead of one origin hang together, from the last training origins.
+def learn_dependence(model: Model, rows: pd.DataFrame, truth: pd.DataFrame) -> Dependence:
+    """Return the dependence between days ahead of one origin, from the last training origins.
 
-    `rows`: features of training origins; `truth`: `demand.uncensor` of what happened since.
+    `rows`: features of training origins; `truth`: estimated demand since (`response.uncensor`).
     """
     recent = rows[rows["origin"].isin(np.sort(rows["origin"].unique())[-LEARN_FROM:])]
     pieces = [recent.iloc[at : at + CHUNK_ROWS] for at in range(0, len(recent), CHUNK_ROWS)]
-    said = [sample_paths.moments(distribution(model, piece)) for piece in pieces]
-    mean, variance = (np.concatenate(each) for each in zip(*said, strict=True))
+    moments = [sample_paths.moments(distribution(model, piece)) for piece in pieces]
+    mean, variance = (np.concatenate(parts) for parts in zip(*moments, strict=True))
     return sample_paths.learn(recent, (mean, variance), truth)
 
 
-def truth_for(model: Model, happened: pd.DataFrame) -> pd.DataFrame:
-    """Return the demand behind the last sales, by the model's own response where it has one."""
+def recent_demand(model: Model, happened: pd.DataFrame) -> pd.DataFrame:
+    """Return estimated demand of the last LEARN_DAYS, by the model's own response if it has one."""
     recent = happened[happened["date"] > happened["date"].max() - LEARN_DAYS * DAY]
     response = model.parts.response if isinstance(model.parts, Integrated) else None
     return demand.uncensor(recent, response)
 
 
 def position(tables: schema.Tables, origin: pd.Timestamp, series: pd.DataFrame) -> pd.DataFrame:
-    """Return what each series has at the close of `origin`, and what its units cost.
+    """Return the stock of each series at the close of `origin`, and its unit costs.
 
     Columns: store_id, item_id, on_hand, on_order (units; 0 where nothing was counted), `counted`
     (the day of the last count, NaT where there is none) and those of `unit_costs`.
@@ -58,26 +55,27 @@ def position(tables: schema.Tables, origin: pd.Timestamp, series: pd.DataFrame) 
     )
     stock = schema.latest("stock", known.get("stock", schema.empty("stock")))
     stock = stock[stock["date"] <= origin].drop_duplicates(SERIES, keep="last")
-    found = series[SERIES].merge(
-        stock[[*SERIES, "date", "on_hand", "on_order"]], on=SERIES, how="left"
-    )
-    found = found.rename(columns={"date": "counted"}).fillna({"on_hand": 0.0, "on_order": 0.0})
-    return found.merge(unit_costs(schema.latest("items", tables["items"])), on="item_id")
+    counted = stock[[*SERIES, "date", "on_hand", "on_order"]].rename(columns={"date": "counted"})
+    result = series[SERIES].merge(counted, on=SERIES, how="left")
+    result = result.fillna({"on_hand": 0.0, "on_order": 0.0})
+    return result.merge(unit_costs(schema.latest("items", tables["items"])), on="item_id")
 
 
-def sold(tables: schema.Tables, origin: pd.Timestamp, series: pd.DataFrame) -> Values:
-    """Return what each series sold on the last days the planner looks at, (series, days).
+def recent_sales(tables: schema.Tables, origin: pd.Timestamp, series: pd.DataFrame) -> Values:
+    """Return sales of the last PLANNER_DAYS, (series, days), NaN on closed and on sold-out days.
 
-    NaN on closed days, and on days sold out: he knows that his shelf was empty.
+    The planner can see that the shelf was empty.
     """
     days = pd.date_range(end=origin, periods=PLANNER_DAYS)
     recent = tables["sales"][tables["sales"]["date"] >= days[0]]
     known = schema.latest("sales", schema.known_by("sales", recent, origin))
     known = known[~known["sold_out"].fillna(value=False).astype(bool)]
-    return wide(known, "units", series, days)
+    return as_matrix(known, "units", series, days)
 
 
-def wide(rows: pd.DataFrame, column: str, series: pd.DataFrame, days: pd.DatetimeIndex) -> Values:
+def as_matrix(
+    rows: pd.DataFrame, column: str, series: pd.DataFrame, days: pd.DatetimeIndex
+) -> Values:
     """Return a column as a matrix (series, days), NaN where there is no row."""
     where = entity_rows(series[SERIES], rows)
     when = days.get_indexer(rows["date"])
@@ -87,41 +85,27 @@ def wide(rows: pd.DataFrame, column: str, series: pd.DataFrame, days: pd.Datetim
     return result
 
 
-def decide(
-    model: Model,
-    told: Dependence,
-    rows: pd.DataFrame,
-    stock: pd.DataFrame,
-    how: tuple[Cycle, Limit | None],
-) -> tuple[Proposal, Values]:
-    """Return the orders of one origin, and the sample paths of demand behind them.
-
-    `rows`: features of one origin; `stock`: see `position`, one row a series of `rows`, any order;
-    the orders come in its order. Raises ConfigError where the horizon is too short for the cycle.
-    """
-    drawn = draw(model, told, rows, stock, how[0])
-    return propose(drawn, stock, *how), drawn
-
-
 def draw(
-    model: Model, told: Dependence, rows: pd.DataFrame, stock: pd.DataFrame, cycle: Cycle
+    model: Model, dependence: Dependence, rows: pd.DataFrame, stock: pd.DataFrame, cycle: Cycle
 ) -> Values:
-    """Return sample paths (series, paths, leads) in the order of `stock`, as far as is needed."""
+    """Return sample paths (series, paths, leads of the cycle) in the order of `stock`."""
     near = rows[rows["lead_time"] <= cycle.interval]
-    drawn = sample_paths.sample(near, distribution(model, near), told)
+    drawn = sample_paths.sample(near, distribution(model, near), dependence)
     where = entity_rows(near[SERIES].iloc[:: int(near["lead_time"].max())], stock)
-    # A series that has ended since the stock was counted is asked for no more.
+    # A series that has ended since its stock was counted has no demand.
     ordered: Values = drawn[where] * (where >= 0)[:, None, None]
     return ordered
 
 
-def beside(drawn: Values, stock: pd.DataFrame, history: Values, cycle: Cycle) -> pd.DataFrame:
-    """Return what the status-quo planner would order, and what that is expected to cost.
+def planner_orders(
+    paths: Values, stock: pd.DataFrame, history: Values, cycle: Cycle
+) -> pd.DataFrame:
+    """Return the status-quo planner's orders and their expected cost.
 
     Columns planner_order (units) and planner_cost (money over the cycle, on the same paths).
     """
     at_hand = (stock["on_hand"] + stock["on_order"]).to_numpy(float)
     order = planner(history, at_hand, stock["pack_size"].to_numpy(np.int64))
     costs = stock[["underage", "overage"]].to_numpy(float)
-    _, cost = expected(needed(drawn, at_hand, cycle), order, costs, cycle)
+    _, cost = expected_cost(net_demand(paths, at_hand, cycle), order, costs, cycle)
     return pd.DataFrame({"planner_order": order, "planner_cost": cost})

@@ -1,10 +1,10 @@
-"""Sample paths: days ahead of one origin depend on each other, because one issue of weather errs.
+"""Sample paths of demand whose days depend on each other.
 
 A Gaussian copula over leads couples the predictive distributions of single days (Sklar 1959; for
-forecasts Schefzik, Thorarinsdottir & Gneiting 2013). What was not known at the origin has a part
-that carries on from day to day, an AR(1), and a part that does not; how large and how long is
-learned from the residuals of forecasts whose outcome is known. Every series and origin meets the
-same fixed draws, stratified at each lead: a path costs no luck, and no series moves another.
+forecasts Schefzik, Thorarinsdottir & Gneiting 2013). A forecast error has a part that persists from
+day to day, an AR(1), and a part that does not; both are estimated from residuals of forecasts with
+known outcomes. All series and origins use the same fixed draws, stratified at each lead, so results
+are repeatable and one series does not affect another.
 """
 
 from collections.abc import Mapping
@@ -22,16 +22,16 @@ Mixture = tuple[Floats, Floats, Floats]  # weights and means (n, nodes), k (n,):
 
 PATHS = 500
 SEED = 3  # of the fixed draws; any will do
-LAGS = 4  # days apart that residuals are compared: beyond them correlation drowns in noise
-PRIOR = 500.0  # days by which an item leans on the chain
+LAGS = 4  # days; correlations at longer lags are mostly noise
+PRIOR = 500.0  # days of evidence that an item borrows from the whole chain
 MAX_DECAY = 0.95
 
 
 @dataclass(frozen=True)
 class Dependence:
-    """`share`, by item: of a day's variance, what carries on. `decay`: what is left a day later.
+    """The persistent `share` of a day's variance by item, and its daily `decay`.
 
-    Two days d apart correlate by share × decay^d. `usual` is the share of an item not named.
+    Days d apart have correlation share × decay^d. `usual`: the share of an item that is not named.
     """
 
     decay: float
@@ -47,24 +47,26 @@ def moments(mixture: Mixture) -> tuple[Floats, Floats]:
     return mean, square - mean**2
 
 
-def learn(rows: pd.DataFrame, said: tuple[Floats, Floats], truth: pd.DataFrame) -> Dependence:
-    """Learn from forecasts whose outcome is known how residuals of one origin hang together.
+def learn(
+    rows: pd.DataFrame, forecast_moments: tuple[Floats, Floats], truth: pd.DataFrame
+) -> Dependence:
+    """Return the dependence between residuals of one origin, from forecasts with known outcomes.
 
-    `rows`: as `features.build` orders them, all leads of a series and origin in a run; `said`:
-    the `moments` of what the model said of them; `truth`: store_id, item_id, date and `demand`.
-    Rows without an outcome count for nothing.
+    `rows`: feature rows, all leads of a series and origin in a run; `forecast_moments`: `moments`
+    of their forecasts; `truth`: store_id, item_id, date and `demand`. Rows without an outcome are
+    ignored.
     """
-    mean, variance = said
+    mean, variance = forecast_moments
     key = ["store_id", "item_id", "date"]
-    known = rows[key].merge(truth[[*key, "demand"]], on=key, how="left")["demand"].to_numpy(float)
+    demand = rows[key].merge(truth[[*key, "demand"]], on=key, how="left")["demand"].to_numpy(float)
     horizon = int(rows["lead_time"].max())
-    residual = (known - mean).reshape(-1, horizon)
+    residual = (demand - mean).reshape(-1, horizon)
     spread = np.where(np.isnan(residual), np.nan, np.sqrt(variance).reshape(-1, horizon))
     items, item = np.unique(rows["item_id"].to_numpy(str)[::horizon], return_inverse=True)
-    together, apart = (_by_lag(v, item, len(items)) for v in (residual, spread))
-    decay, usual = _carried(together.sum(axis=1) / np.maximum(apart.sum(axis=1), 1e-9))
+    products, scale = (_by_lag(v, item, len(items)) for v in (residual, spread))
+    decay, usual = _fit_decay(products.sum(axis=1) / np.maximum(scale.sum(axis=1), 1e-9))
     fading = decay ** np.arange(1, LAGS + 1)[:, None]
-    own = (fading * together).sum(axis=0) / np.maximum((fading**2 * apart).sum(axis=0), 1e-9)
+    own = (fading * products).sum(axis=0) / np.maximum((fading**2 * scale).sum(axis=0), 1e-9)
     days = np.bincount(item, (~np.isnan(residual)).sum(axis=1), len(items))
     share = np.clip((days * own + PRIOR * usual) / (days + PRIOR), 0.0, 1.0)
     return Dependence(decay, dict(zip(map(str, items), map(float, share), strict=True)), usual)
@@ -76,8 +78,8 @@ def _by_lag(values: Floats, item: Ints, items: int) -> Floats:
     return np.stack([np.bincount(item, p, items) for p in products])
 
 
-def _carried(correlation: Floats) -> tuple[float, float]:
-    """Return (decay, share) whose share × decay^d is nearest to the correlation at each lag d."""
+def _fit_decay(correlation: Floats) -> tuple[float, float]:
+    """Return (decay, share) that fit share × decay^d to the correlation at each lag d."""
     decays = np.linspace(0.05, MAX_DECAY, 91)
     fading = decays[:, None] ** np.arange(1, LAGS + 1)
     share = np.clip((fading * correlation).sum(axis=1) / (fading**2).sum(axis=1), 0.0, 1.0)
@@ -89,7 +91,7 @@ def sample(rows: pd.DataFrame, mixture: Mixture, dependence: Dependence) -> Floa
     """Return sample paths of demand, units, shape (series and origins, PATHS, leads).
 
     `rows` and `mixture` as in `learn`; the first axis follows the runs of rows. Each lead's values
-    are the PATHS mid-quantiles of its own distribution, so that dependence changes no single day.
+    are the PATHS mid-quantiles of its own distribution, so dependence does not change single days.
     """
     horizon = int(rows["lead_time"].max())
     table = _quantiles(*mixture)
@@ -109,21 +111,21 @@ def _quantiles(weights: Floats, means: Floats, k: Floats) -> Floats:
     result = np.empty((len(k), PATHS))
     large = (mean > counts.LARGE) | (k > 1e5)
     levels, own = [(i + 0.5) / PATHS for i in range(PATHS)], np.full(large.sum(), 0.5)
-    some = counts.quantiles(weights[large], means[large], k[large], levels, own)
-    result[large] = some[:, :PATHS]
+    many = counts.quantiles(weights[large], means[large], k[large], levels, own)
+    result[large] = many[:, :PATHS]
     small = np.flatnonzero(~large)
-    # Rows of like size end their table together.
+    # Sort by mean, so that the rows of a part need tables of similar length.
     for part in np.array_split(small[np.argsort(mean[small])], max(1, len(small) // 500)):
         reached = np.floor(PATHS * _cumulative(weights[part], means[part], k[part]) + 0.5)
         reached[:, -1] = PATHS
-        each = (reached - np.pad(reached[:, :-1], ((0, 0), (1, 0)))).astype(np.int64)
-        units = np.broadcast_to(np.arange(each.shape[1]), each.shape)
-        result[part] = np.repeat(units.ravel(), each.ravel()).reshape(-1, PATHS)
+        repeats = (reached - np.pad(reached[:, :-1], ((0, 0), (1, 0)))).astype(np.int64)
+        units = np.broadcast_to(np.arange(repeats.shape[1]), repeats.shape)
+        result[part] = np.repeat(units.ravel(), repeats.ravel()).reshape(-1, PATHS)
     return result
 
 
 def _cumulative(weights: Floats, means: Floats, k: Floats) -> Floats:
-    """Return P(D ≤ 0), P(D ≤ 1) … up to beyond the last mid-quantile of every row."""
+    """Return P(D ≤ 0), P(D ≤ 1) … until every row has passed its last mid-quantile."""
     k = k[:, None]
     share = means / (means + k)
     chance = weights * (1.0 - share) ** k
@@ -145,10 +147,10 @@ def _ranks(decay: float, share: float, horizon: int) -> Ints:
 
 
 def _draws(horizon: int) -> tuple[Floats, Floats]:
-    """Return two sets of unit normals (PATHS, horizon), antithetic: each path has its mirror."""
+    """Return two sets of unit normals (PATHS, horizon), antithetic in pairs."""
     from scipy.special import ndtri
 
-    # Raw bits and an inverse: numpy promises no more of a generator's stream (NEP 19).
+    # Raw bits and an inverse, because numpy guarantees only the bit stream (NEP 19).
     raw = np.random.Philox(SEED).random_raw(PATHS // 2 * 2 * horizon)
     half = ndtri(((raw >> np.uint64(11)) + 0.5) * 2.0**-53).reshape(2, PATHS // 2, horizon)
     carried, fresh = np.concatenate([half, -half], axis=1)

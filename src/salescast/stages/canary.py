@@ -17,7 +17,7 @@ from salescast.ledger.ledger import Ledger
 from salescast.models.forecaster import Model
 from salescast.monitoring.alarms import alarm
 from salescast.ordering.orders import unit_costs
-from salescast.ordering.replenishment import truth_for
+from salescast.ordering.replenishment import recent_demand
 from salescast.release import Releases, Trial, open_rival, read_trial, write_trial
 from salescast.settings import Settings
 from salescast.stages.promotion import decision_of, publish, rollback
@@ -148,6 +148,6 @@ def _scored(settings: Settings, model: Model) -> pd.DataFrame:
         ]
     made = pd.concat(both, ignore_index=True)
     made = made.assign(model=made["model_version"]).sort_values("made_at", kind="stable")
-    truth = truth_for(model, feature.past(tables, today))
+    truth = recent_demand(model, feature.past(tables, today))
     costs = unit_costs(schema.latest("items", tables["items"]))
     return outcomes(made.drop_duplicates(KEY, keep="last"), truth, costs)

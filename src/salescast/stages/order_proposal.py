@@ -9,7 +9,7 @@ from salescast.contract.schema import Tables
 from salescast.data import store
 from salescast.data.files import read_frame, write_frame, write_json
 from salescast.ordering.orders import Cycle, Limit, Values, due, propose
-from salescast.ordering.replenishment import SERIES, beside, draw, position, sold
+from salescast.ordering.replenishment import SERIES, draw, planner_orders, position, recent_sales
 from salescast.ordering.sample_paths import Dependence
 from salescast.release import Bundle, feature_rows, open_rival
 from salescast.settings import Costs, Settings
@@ -28,7 +28,7 @@ def order(settings: Settings) -> dict[str, Any]:
     stock = position(tables, origin, receipts)
     drawn = _sample_paths(settings, champion, tables, stock, receipts)
     proposal = propose(drawn, stock, cycle, _limit(costs, stock))
-    planned = beside(drawn, stock, sold(tables, origin, stock), cycle)
+    planned = planner_orders(drawn, stock, recent_sales(tables, origin, stock), cycle)
     counted = stock[["on_hand", "on_order", "counted", "unit_cost"]]
     orders = pd.concat([proposal.orders, planned, counted], axis=1).merge(receipts, on=SERIES)
     orders["due"] = due(origin, costs.review_weekday, costs.review_days)

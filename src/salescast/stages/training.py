@@ -16,7 +16,7 @@ from salescast.evaluation.backtest import Recipe
 from salescast.evaluation.importance import importance
 from salescast.features import point_in_time as feature
 from salescast.models.forecaster import Model, as_payload, fit, training_rows
-from salescast.ordering.replenishment import LEARN_FROM, dependence, truth_for
+from salescast.ordering.replenishment import LEARN_FROM, learn_dependence, recent_demand
 from salescast.settings import Settings
 from salescast.stages.configured import recipe
 
@@ -31,7 +31,7 @@ def train(settings: Settings) -> dict[str, Any]:
     rows, recent = _training_rows(settings)
     model = fit(rows, happened, how.kind, how.params, how.seed)
     fallback = fit(feature.without_weather(rows), happened, how.kind, how.params, how.seed)
-    dependence_of_days = dependence(model, recent, truth_for(model, happened))
+    dependence_of_days = learn_dependence(model, recent, recent_demand(model, happened))
     payload = {
         "model": as_payload(model),
         "dependence": asdict(dependence_of_days),

@@ -9,8 +9,14 @@ from salescast.errors import DataQualityError, NotEnoughHistoryError
 from salescast.features import point_in_time
 from salescast.models import forecaster
 from salescast.ordering import orders
-from salescast.ordering.orders import Cycle
-from salescast.ordering.replenishment import SERIES, decide, dependence, position, truth_for
+from salescast.ordering.orders import Cycle, propose
+from salescast.ordering.replenishment import (
+    SERIES,
+    draw,
+    learn_dependence,
+    position,
+    recent_demand,
+)
 from tests.builders import FIRST, make_items, make_tables
 
 LAST = FIRST + pd.Timedelta(days=159)
@@ -74,9 +80,12 @@ def served(tables: dict[str, pd.DataFrame], kind: str) -> tuple[pd.DataFrame, pd
     ahead = rows[rows["origin"] == LAST]
     critical = dict(zip(costs["item_id"], costs["critical_ratio"], strict=True))
     made = forecaster.predict(fitted, ahead, [0.05, 0.5, 0.95], critical)
-    told = dependence(fitted, rows[rows["origin"] < LAST], truth_for(fitted, happened))
+    dependence = learn_dependence(
+        fitted, rows[rows["origin"] < LAST], recent_demand(fitted, happened)
+    )
     stock = position(tables, LAST, ahead.drop_duplicates(SERIES))
-    proposal, _ = decide(fitted, told, ahead, stock, (Cycle(7, 2), None))
+    paths = draw(fitted, dependence, ahead, stock, Cycle(7, 2))
+    proposal = propose(paths, stock, Cycle(7, 2))
     return made, proposal.orders
 
 

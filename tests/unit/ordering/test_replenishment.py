@@ -8,15 +8,15 @@ from salescast.evaluation.backtest import Recipe, cutoffs, fits
 from salescast.evaluation.rehearsal import PLANNER, rehearse
 from salescast.features.point_in_time import build, past
 from salescast.models.response import uncensor
-from salescast.ordering.orders import Cycle, Limit
+from salescast.ordering.orders import Cycle, Limit, propose
 from salescast.ordering.replenishment import (
     SERIES,
-    beside,
-    decide,
-    dependence,
+    draw,
+    learn_dependence,
+    planner_orders,
     position,
-    sold,
-    truth_for,
+    recent_demand,
+    recent_sales,
 )
 from tests.builders import FIRST, make_tables
 
@@ -43,10 +43,11 @@ def decided(world):
     origin = fit.served["origin"].max()
     rows = fit.served[fit.served["origin"] == origin]
     stock = position(tables, origin, rows.drop_duplicates(SERIES))
-    told = dependence(fit.model, fit.known, truth_for(fit.model, fit.happened))
+    dependence = learn_dependence(fit.model, fit.known, recent_demand(fit.model, fit.happened))
 
     def order(stock=stock, limit=None):
-        return decide(fit.model, told, rows, stock, (WEEKLY, limit))
+        paths = draw(fit.model, dependence, rows, stock, WEEKLY)
+        return propose(paths, stock, WEEKLY, limit), paths
 
     return order, stock
 
@@ -83,8 +84,8 @@ def test_the_planner_is_expected_to_cost_more_than_the_best_order(decided, world
     """On the same paths no order costs less than the proposed one."""
     order, stock = decided
     proposal, drawn = order()
-    history = sold(world[0], LAST, stock)
-    planned = beside(drawn, stock, history, WEEKLY)
+    history = recent_sales(world[0], LAST, stock)
+    planned = planner_orders(drawn, stock, history, WEEKLY)
     assert (planned["planner_cost"] >= proposal.orders["expected_cost"] - 1e-9).all()
     assert planned["planner_order"].gt(0).all()
 
@@ -96,7 +97,7 @@ def test_the_planner_does_not_learn_from_an_empty_shelf(world):
     sales = tables["sales"].copy()
     last = (sales["date"] == LAST) & (sales["store_id"] == "s1") & (sales["item_id"] == "u1")
     sales.loc[last, "sold_out"] = True
-    history = sold({**tables, "sales": sales}, LAST, series)
+    history = recent_sales({**tables, "sales": sales}, LAST, series)
     assert np.isnan(history[0, -1])
     assert not np.isnan(history[0, :-1]).any()
 
