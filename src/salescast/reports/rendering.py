@@ -17,11 +17,10 @@ def render(template: Path, **values: object) -> str:
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    is_html = template.suffix == ".html"
     environment = Environment(
         loader=FileSystemLoader([template.parent, TEMPLATES]),
-        autoescape=is_html,  # noqa: S701 - Markdown escapes by `finalize`
-        finalize=None if is_html else markdown_text,
+        autoescape=template.suffix == ".html",  # noqa: S701 - Markdown escapes by `finalize`
+        finalize=markdown_text if template.suffix == ".md" else None,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
