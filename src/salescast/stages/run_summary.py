@@ -22,7 +22,8 @@ def collect(settings: Settings) -> dict[str, Any]:
     build = settings.build
     result = {key: read_json(build / name, stage) for key, (name, stage) in FILES.items()}
     version = read_json(build / "version.json", "version")
-    return result | version | {"workspace": str(settings.root), "live": result["live"]["live"]}
+    result |= version | {"workspace": str(settings.root), "live": result["live"]["live"]}
+    return result
 
 
 def describe(result: dict[str, Any], settings: Settings) -> str:
