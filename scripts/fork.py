@@ -34,6 +34,7 @@ GONE = (  # of the simulated retailer, of its data, and what is told of them
     *("docs/explanation/as-issued-weather.md", "docs/explanation/orders.md"),
     "docs/explanation/a-year.md",
     *("docs/how-to/bring-real-data.md", "docs/how-to/uk_gift_retailer.py"),
+    *("docs/notebook", "tests/integration/test_notebook.py"),
     "docs/adr/0006-which-model.md",
 )
 KEPT = {"LICENSE", "requirements.lock", "fork.py"}  # as they are
