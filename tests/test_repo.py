@@ -130,7 +130,7 @@ def test_dvc_runs_the_reproducible_stages() -> None:
     from salescast.stages import REPRODUCIBLE
 
     stages = yaml.safe_load(_read("dvc.yaml"))["stages"]
-    expected = {name: f"python -m salescast.stages {name}" for name in REPRODUCIBLE}
+    expected = {name: f"salescast stage {name}" for name in REPRODUCIBLE}
     assert {name: stage["cmd"] for name, stage in stages.items()} == expected
 
 
