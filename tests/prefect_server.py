@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from scripts.deploying import asking
+from scripts.prefect_api import connect
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 180  # seconds; a shared machine starts a server in five to sixty
@@ -28,7 +28,7 @@ class Server:
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """Return the server's answer to a query."""
-        with asking(self.api) as client:
+        with connect(self.api) as client:
             reply = client.post(f"/{path}", json=body or {})
         reply.raise_for_status()
         return reply.json() if reply.content else None

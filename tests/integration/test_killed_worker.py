@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,8 +27,14 @@ from salescast.ledger.ledger import Ledger
 from salescast.settings import Settings, read_settings
 from salescast.stages import STAGES
 from scripts import up
-from scripts.automations import alarm_when_missing, end_when_silent
-from scripts.deploying import asking, deploy, end, make_pool, unfinished
+from scripts.prefect_api import (
+    automations,
+    connect,
+    create_pool,
+    deploy,
+    mark_crashed,
+    unfinished_runs,
+)
 from tests.builders import make_tables
 from tests.postgres import empty_database
 from tests.prefect_server import Server, prefect_server, process_of, wait
@@ -93,13 +99,13 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
         store.append(settings.data, make_tables(150))
         server = stack.enter_context(prefect_server(root.parent, _kept(prefect)))
         stack.enter_context(patch.dict(os.environ, {"PREFECT_API_URL": server.api}))
-        with asking(server.api) as api:
-            make_pool(api)
+        with connect(server.api) as api:
+            create_pool(api)
         deploy(server.environment)
         flows = {one["id"]: one["name"] for one in server.post("flows/filter")}
         found = server.post("deployments/filter")
         named = {f"{flows[one['flow_id']]}/{one['name']}": one for one in found}
-        with asking(server.api) as api:
+        with connect(server.api) as api:
             for one in found:
                 here = {"parameters": {"config": str(root / "config.toml")}, "paused": False}
                 api.patch(f"/deployments/{one['id']}", json=here).raise_for_status()
@@ -169,8 +175,8 @@ def forecast(team: Team, trained: psutil.Process) -> None:
         team.run(FORECAST)
         wait(lambda: _rows(ledger, "SELECT count(*) FROM forecasts") > 0, log)
         _kill(trained)
-    with asking(team.server.api) as api:
-        end(api, unfinished(api))
+    with connect(team.server.api) as api:
+        mark_crashed(api, unfinished_runs(api))
     with team.worker():
         wait(lambda: bool(team.runs(FORECAST, "COMPLETED", "FAILED")), log)
 
@@ -229,7 +235,7 @@ def test_what_monitoring_wants_is_trained(team: Team) -> None:
 @pytest.mark.usefixtures("forecast")
 def test_a_day_without_a_delivery_is_looked_at(team: Team) -> None:
     """When no second delivery is completed in time, here ten seconds, the monitor runs."""
-    _hold(team, alarm_when_missing)
+    _hold(team, "alarm when the day's data are missing")
     team.begin("ingest/daily", "COMPLETED")
     wait(lambda: bool(team.runs("monitor/daily")), "the automation did not fire")
 
@@ -238,7 +244,7 @@ def test_a_day_without_a_delivery_is_looked_at(team: Team) -> None:
 @pytest.mark.usefixtures("forecast")
 def test_a_run_that_is_heard_of_no_more_is_ended_and_repeated(team: Team) -> None:
     """Without a doctor: the silence, here of ten seconds, is enough."""
-    _hold(team, end_when_silent)
+    _hold(team, "end a run without a heartbeat")
     run = team.begin("deploy/weekly", "RUNNING")
     beat = {"event": "prefect.flow-run.heartbeat", "id": str(uuid.uuid4())}
     beat |= {"occurred": datetime.now(UTC).isoformat(), "payload": {}, "related": []}
@@ -252,16 +258,16 @@ def test_a_run_that_is_heard_of_no_more_is_ended_and_repeated(team: Team) -> Non
 @pytest.mark.usefixtures("forecast")
 def test_what_crashes_again_and_again_is_repeated_once_a_day(team: Team) -> None:
     """A run that is itself what kills the machine does not kill it for ever."""
-    with asking(team.server.api) as api:
+    with connect(team.server.api) as api:
         before, others = len(team.runs(FORECAST)), len(team.runs("monitor/daily"))
-        end(api, [team.begin(FORECAST, "RUNNING")])
-        end(api, [team.begin("monitor/daily", "RUNNING")])  # told later, and repeated
+        mark_crashed(api, [team.begin(FORECAST, "RUNNING")])
+        mark_crashed(api, [team.begin("monitor/daily", "RUNNING")])  # told later, and repeated
     wait(lambda: len(team.runs("monitor/daily")) == others + 2, "was not repeated")
     assert len(team.runs(FORECAST)) == before + 1
 
 
-def _hold(team: Team, automation: Callable[[Mapping[str, str]], dict[str, Any]]) -> None:
+def _hold(team: Team, name: str) -> None:
     """Let the server hold it a second time, with ten seconds for its patience."""
-    soon = automation(team.ids)
+    (soon,) = (one for one in automations(team.ids) if one["name"] == name)
     soon["trigger"]["within"] = 10  # the least Prefect allows
     team.server.post("automations/", soon | {"name": f"{soon['name']}, soon"})

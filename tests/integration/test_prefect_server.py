@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,8 +16,7 @@ from salescast.data import store
 from salescast.errors import FeedUnavailableError, GateRefused, StoreUnavailableError
 from salescast.settings import read_settings
 from salescast.stages import STAGES
-from scripts.automations import AUTOMATIONS
-from scripts.deploying import asking, automate
+from scripts.prefect_api import automations, connect, replace_automations
 from tests.builders import make_tables
 from tests.prefect_server import Server, prefect_server, process_of, wait
 
@@ -176,14 +174,13 @@ def test_a_flow_run_whose_worker_was_killed_is_found_and_ended(
 
 def test_the_automations_are_held_once_and_one_run_of_a_flow_at_a_time(server: Server) -> None:
     """Deploying again replaces them; a second run of a deployment waits for its turn."""
-    every: defaultdict[str, str] = defaultdict(str)
-    with asking(server.api) as api:
-        automate(api)
-        automate(api)
+    with connect(server.api) as api:
+        replace_automations(api)
+        replace_automations(api)
     held = sorted(one["name"] for one in server.post("automations/filter"))
     limits = [one["global_concurrency_limit"]["limit"] for one in server.post("deployments/filter")]
 
-    assert held == sorted(automation(every)["name"] for automation in AUTOMATIONS)
+    assert held == sorted(automation["name"] for automation in automations({}))
     assert limits == [1] * len(FLOWS)
 
 
@@ -193,10 +190,10 @@ from flows.on_prefect import approval
 from salescast.settings import read_settings
 
 @flow(name="asking")
-def asking():
+def connect():
     return approval(read_settings({config!r}))
 
-print(asking())
+print(connect())
 """
 
 

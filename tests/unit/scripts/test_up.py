@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import yaml
 from salescast.errors import ConfigError, StoreUnavailableError
 from salescast.settings import read_settings
 from scripts import up
-from scripts.automations import AUTOMATIONS
+from scripts.prefect_api import automations
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,7 @@ def test_a_service_is_waited_for_and_stopped() -> None:
     assert up.running() == {}
 
 
-def test_a_service_that_ends_is_told_with_its_last_words() -> None:
+def test_a_service_that_ends_is_reported_with_the_end_of_its_log() -> None:
     """Whoever starts it reads why it did not come up."""
     command = (sys.executable, "-c", "raise SystemExit('no database here')")
     service = up.Service("web", command, "http://127.0.0.1:9/")
@@ -74,6 +75,13 @@ def test_each_automation_runs_a_deployment_that_there_is() -> None:
     """What monitoring asks for, and a day without data, start a flow of prefect.yaml."""
     described = yaml.safe_load((up.ROOT / "prefect.yaml").read_text())["deployments"]
     names = {f"{one['entrypoint'].rpartition(':')[2]}/{one['name']}" for one in described}
-    made = [automation({name: name for name in names}) for automation in AUTOMATIONS]
-    runs = [one["actions"][0].get("deployment_id") for one in made]
-    assert runs == ["train/weekly", "monitor/daily", None, None]
+    held = automations({name: f"<{name}>" for name in names})
+    runs = [one["actions"][0].get("deployment_id") for one in held]
+    assert runs == ["<train/weekly>", "<monitor/daily>", None, None]
+
+
+def test_each_deployment_that_automations_name_exists() -> None:
+    """No name of a deployment is left in what the server gets."""
+    described = yaml.safe_load((up.ROOT / "prefect.yaml").read_text())["deployments"]
+    names = {f"{one['entrypoint'].rpartition(':')[2]}/{one['name']}" for one in described}
+    assert not re.search(r"\{\w+/\w+\}", json.dumps(automations(dict.fromkeys(names, "id"))))
