@@ -6,12 +6,13 @@ MkDocs calls `on_config` and `on_files`; each function of PAGES returns the Mark
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
+from jinja2 import Environment, FileSystemLoader
 from mkdocs.structure.files import File
 from typer import Context
 from typer.cli import get_docs_for_click
@@ -34,54 +35,12 @@ def cli() -> str:
 
 def tables() -> str:
     """Return a section per contract table: its key, when a row becomes known, its columns."""
-    lines = [
-        "# Tables",
-        "",
-        "The contract, made from `salescast/contract/schema.py`. Dates and moments are naive UTC.",
-        "A row is identified by its key and the moment it became known; a correction is a new row.",
-        "",
-    ]
-    for table in TABLES.values():
-        optional = " May be missing." if table.optional else ""
-        key = ", ".join(f"`{name}`" for name in table.key)
-        lines += [f"## {table.name}", "", f"Key: {key}; known at `{table.known_at}`.{optional}", ""]
-        lines += ["| column | kind | possible | meaning |", "|---|---|---|---|"]
-        lines += [
-            f"| `{c.name}` | {c.kind}{', may be empty' if c.nullable else ''} "
-            f"| {_range(c.minimum, c.maximum)} | {c.meaning} |"
-            for c in table.columns
-        ]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _range(low: float | None, high: float | None) -> str:
-    if low is None and high is None:
-        return ""
-    return " … ".join("" if bound is None else f"{bound:,g}" for bound in (low, high))
+    return _render("tables.md", tables=TABLES.values())
 
 
 def http() -> str:
     """Return a section per operation of the API: parameters and answers, from its OpenAPI."""
-    lines = [
-        "# HTTP",
-        "",
-        "Every operation, made from the OpenAPI document, which is served at `/openapi.json`.",
-        "[API](api.md) says what the answers mean.",
-        "",
-    ]
-    document = openapi()
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            lines += [f"## {method.upper()} {path}", "", operation.get("summary", ""), ""]
-            lines += [operation.get("description", ""), "", *_parameters(operation), ""]
-            lines += ["| status | answer |", "|---|---|"]
-            lines += [
-                f"| {status} | {_cell(response['description'])} |"
-                for status, response in operation["responses"].items()
-            ]
-            lines.append("")
-    return "\n".join(lines)
+    return _render("http.md", paths=openapi()["paths"])
 
 
 def openapi() -> dict[str, Any]:
@@ -90,59 +49,27 @@ def openapi() -> dict[str, Any]:
     return document
 
 
-def _parameters(operation: Mapping[str, Any]) -> Iterator[str]:
-    parameters = operation.get("parameters", [])
-    if parameters:
-        yield from ("| parameter | in | meaning |", "|---|---|---|")
-    for parameter in parameters:
-        meaning = _cell(parameter.get("description", ""))
-        optional = "" if parameter.get("required") else " (optional)"
-        yield f"| `{parameter['name']}` | {parameter['in']} | {meaning}{optional} |"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
-
-
 def pipeline() -> str:
     """Return the page of the stages: a Mermaid graph, then what each does, reads and writes.
 
     Stages of dvc.yaml are joined by the files they hand over, all others by their order.
     """
     reproducible = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
+    inputs = {
+        name: [path for path in stage["deps"] if not path.startswith("src/")]
+        for name, stage in reproducible.items()
+    }
     outputs = {name: _outputs(stage) for name, stage in reproducible.items()}
     writer = {path: name for name, paths in outputs.items() for path in paths} | {"data": "version"}
     edges = [
-        (writer[path], name)
-        for name, stage in reproducible.items()
-        for path in stage["deps"]
-        if path in writer
+        (writer[path], name) for name, paths in inputs.items() for path in paths if path in writer
     ]
     edges += [pair for pair in pairwise(STAGES) if pair[1] not in reproducible]
-    rows = [
-        f"| `{name}` | {(stage.__doc__ or '').splitlines()[0]} "
-        f"| {_paths(reproducible.get(name, {}).get('deps', []))} "
-        f"| {_paths(outputs.get(name, []))} |"
+    stages = [
+        (name, (stage.__doc__ or "").splitlines()[0], inputs.get(name, []), outputs.get(name, []))
         for name, stage in STAGES.items()
     ]
-    return "\n".join(
-        [
-            "# Pipeline",
-            "",
-            "The stages of the life cycle, made from `STAGES` and `dvc.yaml`. `dvc repro` runs",
-            "those whose files are listed; all others work on stores: data, registry, ledger.",
-            "",
-            "```mermaid",
-            "flowchart LR",
-            *(f"    {start} --> {end}" for start, end in edges),
-            "```",
-            "",
-            "| stage | what it does | reads | writes |",
-            "|---|---|---|---|",
-            *rows,
-            "",
-        ]
-    )
+    return _render("pipeline.md", edges=edges, stages=stages)
 
 
 def _outputs(stage: Mapping[str, Any]) -> list[str]:
@@ -151,8 +78,17 @@ def _outputs(stage: Mapping[str, Any]) -> list[str]:
     return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
-def _paths(paths: Sequence[str]) -> str:
-    return ", ".join(f"`{path}`" for path in paths if not path.startswith("src/"))
+def _render(name: str, **values: object) -> str:
+    templates = FileSystemLoader(Path(__file__).with_name("templates"))
+    environment = Environment(  # noqa: S701 - Markdown from our own code
+        loader=templates, trim_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= {
+        "cell": lambda text: " ".join((text or "").split()).replace("|", "\\|"),
+        "bound": lambda bound: "" if bound is None else f"{bound:,g}",
+        "code": lambda paths: ", ".join(f"`{path}`" for path in paths),
+    }
+    return environment.get_template(name).render(**values)
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
