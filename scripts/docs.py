@@ -35,12 +35,12 @@ def cli() -> str:
 
 def tables() -> str:
     """Return a section per contract table: its key, when a row becomes known, its columns."""
-    return _render("tables.md", tables=TABLES.values())
+    return _render("tables.md.jinja", tables=TABLES.values())
 
 
 def http() -> str:
     """Return a section per operation of the API: parameters and answers, from its OpenAPI."""
-    return _render("http.md", paths=openapi()["paths"])
+    return _render("http.md.jinja", paths=openapi()["paths"])
 
 
 def openapi() -> dict[str, Any]:
@@ -69,7 +69,7 @@ def pipeline() -> str:
         (name, (stage.__doc__ or "").splitlines()[0], inputs.get(name, []), outputs.get(name, []))
         for name, stage in STAGES.items()
     ]
-    return _render("pipeline.md", edges=edges, stages=stages)
+    return _render("pipeline.md.jinja", edges=edges, stages=stages)
 
 
 def _outputs(stage: Mapping[str, Any]) -> list[str]:
