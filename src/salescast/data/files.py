@@ -130,7 +130,9 @@ def replace(path: Path, write: Callable[[Path], Any]) -> Path:
         for abandoned in path.parent.glob(f".{path.name}.*"):  # by a run that was killed
             abandoned.unlink(missing_ok=True)
         write(part)
+        sync(part)
         part.replace(path)
+        sync(path.parent)
     except OSError as error:
         with suppress(OSError):  # its folder may be a file
             part.unlink()
@@ -138,3 +140,12 @@ def replace(path: Path, write: Callable[[Path], Any]) -> Path:
             f"cannot write {path}: {error.strerror or error}; free space or allow writing"
         ) from error
     return path
+
+
+def sync(path: Path) -> None:
+    """Wait until the disk holds a file's content, or a folder's names."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

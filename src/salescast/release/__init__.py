@@ -3,27 +3,24 @@
 from salescast.release.bundle import Bundle, encode, example_of, open_bundle, read_bundle
 from salescast.release.issuing import feature_rows, issue_all, issue_rows
 from salescast.release.manifest import NAMES
-from salescast.release.presence import Note, present
 from salescast.release.releases import Release, Releases
-from salescast.release.trial import Trial, beside, open_rival, read_trial, write_trial
+from salescast.release.trial import Trial, open_trial, read_trial, served_and_shadow, write_trial
 
 __all__ = [
     "NAMES",
     "Bundle",
-    "Note",
     "Release",
     "Releases",
     "Trial",
-    "beside",
     "encode",
     "example_of",
     "feature_rows",
     "issue_all",
     "issue_rows",
     "open_bundle",
-    "open_rival",
-    "present",
+    "open_trial",
     "read_bundle",
     "read_trial",
+    "served_and_shadow",
     "write_trial",
 ]

@@ -1,4 +1,4 @@
-"""What a release holds, checked and ready to forecast."""
+"""A release, checked and ready to forecast."""
 
 import json
 import logging
@@ -43,8 +43,8 @@ class Bundle:
     """One released model and all it needs; never changed, only replaced.
 
     `contract`: horizon, weather, quantiles, critical, origin and feature columns.
-    `dependence`: how the days of a series move together, for orders. `about`: name,
-    version, run, what it learned from. `climatology`: see `fallback`. The others are as their
+    `dependence`: the correlation of a series' days, for orders. `about`: name, version, run, and
+    the data it was trained on. `climatology`: see `fallback.climatology`. The others are as their
     stages wrote them.
     """
 
@@ -68,21 +68,20 @@ class Bundle:
 
 
 def read_bundle(folder: Path, digest: str, trusted: Collection[str] = ()) -> Bundle:
-    """Return the bundle in `folder`, which must be the one that `digest` stands for.
+    """Return the bundle in `folder`, whose manifest must have the SHA-256 `digest`.
 
-    `trusted`: classes its model may hold, by the reader's own configuration. Nothing
-    is parsed before every byte is checked. Raises DataQualityError, naming the file, where it is
-    damaged, was tampered with, or does not answer its own examples.
+    `trusted`: classes its model may hold, by the reader's own configuration. Nothing is parsed
+    before every byte is checked. Raises DataQualityError, naming the file, where it is damaged,
+    was tampered with, or does not predict its own examples.
     """
     files = unseal(folder, digest)
     key = digest, frozenset(trusted)
-    made = _OPENED.get(key)
-    if made is None:  # a digest stands for every byte: the same bytes are the same bundle
-        made = open_bundle(files, digest, trusted)
+    if key not in _OPENED:  # the digest covers every byte: the same digest is the same bundle
+        bundle = open_bundle(files, digest, trusted)
         while len(_OPENED) >= KEPT:
             _OPENED.pop(next(iter(_OPENED)), None)
-        _OPENED[key] = made
-    return made
+        _OPENED[key] = bundle
+    return _OPENED[key]
 
 
 def open_bundle(files: Mapping[str, bytes], digest: str, trusted: Collection[str] = ()) -> Bundle:
@@ -93,20 +92,20 @@ def open_bundle(files: Mapping[str, bytes], digest: str, trusted: Collection[str
         if name.endswith(".json")
     }
     examples = plain.pop("examples")
-    payload, twin = (
+    payload, fallback = (
         parse_model(files[name], name, trusted) for name in ("model.skops", "fallback.skops")
     )
     try:
-        model, twin_model = from_payload(payload["model"]), from_payload(twin["model"])
+        models = from_payload(payload["model"]), from_payload(fallback["model"])
         _check_contract(plain["contract"], payload["contract"])
-        made = Bundle(digest, model, twin_model, dependence=payload["dependence"], **plain)
-        _check_examples(made, examples)
+        bundle = Bundle(digest, *models, dependence=payload["dependence"], **plain)
+        _check_examples(bundle, examples)
     except Exception as error:  # what was tampered with raises anything
         raise DataQualityError(
-            f"release {digest[:12]}…: it does not fit together: {error}"
+            f"release {digest[:12]}…: its parts do not fit together: {error}"
         ) from error
-    _check_environment(made)
-    return made
+    _log_other_packages(bundle)
+    return bundle
 
 
 def _parsed(name: str, content: bytes) -> dict[str, Any]:
@@ -120,21 +119,20 @@ def _parsed(name: str, content: bytes) -> dict[str, Any]:
 
 
 def _check_contract(contract: Mapping[str, Any], trained: Mapping[str, Any]) -> None:
-    levels, critical = contract["quantiles"], contract["critical"]
-    known = contract["weather"] in {"issued", "none"} and 1 <= contract["horizon"] <= MAX_HORIZON
-    if not known or not all(0 < level < 1 for level in [*levels, *critical.values()]):
-        raise ValueError("the contract asks for horizon, weather or quantiles that cannot be")
-    apart = [name for name in trained if contract[name] != trained[name]]
+    levels = [*contract["quantiles"], *contract["critical"].values()]
+    valid = contract["weather"] in {"issued", "none"} and 1 <= contract["horizon"] <= MAX_HORIZON
+    if not valid or not all(0 < level < 1 for level in levels):
+        raise ValueError("the contract names an impossible horizon, weather or quantile")
+    different = [name for name in trained if contract[name] != trained[name]]
+    if different:
+        raise ValueError(f"contract and model differ in {', '.join(different)}")
     unknown = set(contract["features"]) - set(COLUMNS)
-    if apart or unknown:
-        raise ValueError(
-            f"the contract differs from the model's in {', '.join(apart) or 'nothing'}; this "
-            f"program does not build {', '.join(sorted(unknown)) or 'nothing'} of its features"
-        )
+    if unknown:
+        raise ValueError(f"this program builds no feature {', '.join(sorted(unknown))}")
 
 
 def example_of(rows: pd.DataFrame, answers: pd.DataFrame) -> dict[str, Any]:
-    """Return feature rows and the predictions for them as plain values, every bit kept."""
+    """Return feature rows and their predictions as plain values, bit for bit."""
     return {name: _columns(frame) for name, frame in (("rows", rows), ("answers", answers))}
 
 
@@ -158,33 +156,42 @@ def _frame(columns: Mapping[str, Any]) -> pd.DataFrame:
     )
 
 
-def _check_examples(made: Bundle, examples: Mapping[str, Any]) -> None:
-    """Raise ValueError where the model does not answer its examples as it did when it was made."""
+def _check_examples(bundle: Bundle, examples: Mapping[str, Any]) -> None:
+    """Raise ValueError where the model predicts its examples otherwise than when it was made."""
     rows, answers = (_frame(examples[name]) for name in ("rows", "answers"))
-    said = predict(made.model, rows, made.contract["quantiles"], made.contract["critical"])
+    levels = bundle.contract["quantiles"], bundle.contract["critical"]
     numbers = [name for name in answers if answers[name].dtype == np.float64]
-    if not len(answers) or not np.allclose(said[numbers], answers[numbers], TOLERANCE, 1e-12):
-        raise ValueError("it does not answer its own examples")
-    twin = predict(
-        made.fallback, without_weather(rows), made.contract["quantiles"], made.contract["critical"]
-    )
-    if not np.isfinite(twin[numbers]).all(axis=None):
-        raise ValueError("its blind twin does not answer its examples")
+    predicted = predict(bundle.model, rows, *levels)[numbers]
+    if not len(answers) or not np.allclose(predicted, answers[numbers], TOLERANCE, 1e-12):
+        raise ValueError("the model does not predict its own examples")
+    if not np.isfinite(predict(bundle.fallback, without_weather(rows), *levels)[numbers]).all(axis=None):
+        raise ValueError("the fallback model does not predict the examples")
 
 
-def _check_environment(made: Bundle) -> None:
-    """Log which packages differ from those it was made with; the examples have said it works."""
-    for name in MATTERS:
-        made_with = made.environment.get("installed", {}).get(name)
-        try:
-            here = version(name)
-        except PackageNotFoundError:
-            here = "none"
-        if made_with not in {None, here}:
-            log.warning("release made with %s %s runs on %s", name, made_with, here)
+def other_packages(bundle: Bundle) -> list[str]:
+    """Return the packages whose version here is not the one that the release was made with."""
+    released = bundle.environment.get("installed", {})
+    return [
+        f"{name} {installed(name)} instead of {released[name]}"
+        for name in MATTERS
+        if released.get(name) not in {None, installed(name)}
+    ]
+
+
+def installed(name: str) -> str | None:
+    """Return the installed version of a package, None where it is missing."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _log_other_packages(bundle: Bundle) -> None:
+    if others := other_packages(bundle):  # a warning only: it predicts its examples all the same
+        log.warning("the release runs on other packages: %s", ", ".join(others))
 
 
 def encode(value: Any) -> bytes:
-    """Return plain values as the JSON of a bundle: the same values are the same bytes."""
+    """Return plain values as JSON; equal values give equal bytes."""
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
     return text.encode() + b"\n"

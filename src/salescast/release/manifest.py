@@ -1,4 +1,4 @@
-"""A folder that cannot change unnoticed: the SHA-256 of each file, and one digest over the list."""
+"""The manifest of a release: the SHA-256 of each file, and one digest over all of them."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from salescast.data.strict import MAX_FILE_BYTES, as_json, read_bytes
+from salescast.data.strict import as_json, read_bytes
 from salescast.errors import DataQualityError
 
 MANIFEST = "manifest.json"
@@ -33,54 +33,50 @@ NAMES = frozenset(
 def seal(files: Mapping[str, bytes]) -> tuple[bytes, str]:
     """Return the manifest of a bundle's files, and its digest."""
     if files.keys() != NAMES:
-        strange = ", ".join(sorted(files.keys() ^ NAMES))
-        raise DataQualityError(f"a bundle has missing or unknown files: {strange}; train again")
-    listed = {
-        name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        for name, content in sorted(files.items())
-    }
-    manifest = json.dumps({"files": listed, "format": FORMAT}, indent=1).encode() + b"\n"
+        wrong = ", ".join(sorted(files.keys() ^ NAMES))
+        raise DataQualityError(f"a release has missing or unknown files: {wrong}; train again")
+    entries = {name: _entry(content) for name, content in sorted(files.items())}
+    manifest = json.dumps({"files": entries, "format": FORMAT}, indent=1).encode() + b"\n"
     return manifest, hashlib.sha256(manifest).hexdigest()
+
+
+def _entry(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def unseal(folder: Path, digest: str) -> dict[str, bytes]:
     """Return the files of a bundle, checked byte for byte; each is read once.
 
-    Raises DataQualityError, naming the file, where anything is not what `digest` stands for.
+    Raises DataQualityError, naming the file, where anything differs from what was sealed.
     """
-    found = _listed(folder)
-    strange = found ^ NAMES ^ {MANIFEST}
-    if strange:
-        raise DataQualityError(f"{folder}: missing or unknown: {', '.join(sorted(strange))[:200]}")
+    wrong = _names(folder) ^ NAMES ^ {MANIFEST}
+    if wrong:
+        raise DataQualityError(f"{folder}: missing or unknown: {', '.join(sorted(wrong))[:200]}")
     manifest = read_bytes(folder / MANIFEST, 2**16)
     if hashlib.sha256(manifest).hexdigest() != digest:
         raise DataQualityError(f"{folder / MANIFEST}: its SHA-256 is not {digest[:12]}…")
-    listed = _entries(folder, manifest)
-    return {name: _checked(folder / name, listed[name]) for name in sorted(NAMES)}
+    entries = _entries(folder / MANIFEST, manifest)
+    files = {name: read_bytes(folder / name) for name in sorted(NAMES)}
+    for name, content in files.items():
+        if _entry(content) != entries[name]:
+            raise DataQualityError(
+                f"{folder / name}: damaged or swapped; publish the release again"
+            )
+    return files
 
 
-def _listed(folder: Path) -> set[str]:
+def _names(folder: Path) -> set[str]:
     if folder.is_symlink() or not folder.is_dir():
         raise DataQualityError(f"{folder}: missing, or not a folder")
-    with os.scandir(folder) as entries:
-        return {entry.name for entry in entries}
+    return set(os.listdir(folder))
 
 
-def _entries(folder: Path, manifest: bytes) -> dict[str, Any]:
+def _entries(path: Path, manifest: bytes) -> dict[str, Any]:
     try:
         plain = as_json(manifest)
-        listed = dict(plain["files"])
-        ours = plain.keys() == {"files", "format"} and plain["format"] == FORMAT
-        if not ours or listed.keys() != NAMES:
-            raise ValueError("it lists other files than a bundle has")
+        entries = dict(plain["files"])
+        if plain != {"files": entries, "format": FORMAT} or entries.keys() != NAMES:
+            raise ValueError("it lists other files than a release has")
     except (ValueError, TypeError, KeyError) as error:
-        raise DataQualityError(f"{folder / MANIFEST}: no manifest of ours: {error}") from error
-    return listed
-
-
-def _checked(path: Path, expected: Any) -> bytes:
-    content = read_bytes(path, MAX_FILE_BYTES)
-    found = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    if found != expected:
-        raise DataQualityError(f"{path}: damaged or swapped; publish the release again")
-    return content
+        raise DataQualityError(f"{path}: not a manifest: {error}") from error
+    return entries

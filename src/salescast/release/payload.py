@@ -1,8 +1,7 @@
-"""Models as files that run no code when they are read.
+"""Models as skops files: reading one runs none of its code, whatever it holds.
 
-A payload is a plain dictionary of estimators, arrays, text and numbers, in skops's format. skops
-would believe every estimator there is, MLflow the list inside the file; we believe only our own,
-and look at the archive, its arrays and its trees before anything is built from them.
+The digest is compared first, then the archive's size is bounded, then skops admits only types that
+its authors or we have reviewed, and last the trees are checked.
 """
 
 import hashlib
@@ -13,98 +12,62 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from salescast.data.strict import MAX_FILE_BYTES, as_json, read_bytes
 from salescast.errors import DataQualityError
-from salescast.release.plain import build
 
 TRUSTED = (
     "functools.partial",  # gradient boosting wraps check_array in it, for categorical features
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",  # the trees
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",  # see `_check_trees`
     "sklearn.utils.validation.check_array",
 )
-"""Reviewed types beyond those skops trusts by itself. One more is a decision, not a fix."""
+"""Types we reviewed, beyond those that skops trusts. One more is a decision, not a fix."""
 
-PLAIN = {
-    "DictNode": {"builtins.dict"},
-    "JsonNode": {"builtins.str"},
-    "ListNode": {"builtins.list"},
-    "NdArrayNode": {
-        *(f"numpy.{name}" for name in ("ndarray", "bool", "bool_", "str_")),
-        *(f"numpy.{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64)),
-    },
-    "TupleNode": {"builtins.tuple"},
-    "TypeNode": {"builtins.str", "builtins.int", "builtins.float", "numpy.float64"},
-}
-_SKLEARN = (
-    "_loss.link.Interval",
-    "_loss.link.LogLink",
-    "_loss.loss.HalfPoissonLoss",
-    "compose._column_transformer.ColumnTransformer",
-    "ensemble._hist_gradient_boosting.binning._BinMapper",
-    "ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor",
-    "ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "preprocessing._encoders.OrdinalEncoder",
-    "preprocessing._function_transformer.FunctionTransformer",
-)
-REVIEWED: Mapping[str, set[str]] = PLAIN | {
-    "FunctionNode": {"sklearn.utils.validation.check_array"},
-    "LossNode": {"sklearn._loss._loss.CyHalfPoissonLoss"},
-    "ObjectNode": {f"sklearn.{name}" for name in _SKLEARN},
-    "PartialNode": {"functools.partial"},
-    "RandomGeneratorNode": {"numpy.random._generator.Generator"},
-    "SliceNode": {"builtins.slice"},
-}
-"""How a part may be read → the types that may be read so: all that a model may be made of.
-PLAIN is what `plain.build` reads; the rest, gradient boosting, takes skops and scikit-learn."""
-
-PROTOCOL = 2  # of skops; older ones are read by older, less careful code
+PROTOCOL = 2  # of skops; its readers of older protocols are less careful
 MAX_PARTS = 20_000
 MAX_UNPACKED_BYTES = 4 * MAX_FILE_BYTES
-_PART = re.compile(r"schema\.json|\d{1,20}\.npy")
+_PART = re.compile(r"schema\.json|\d{1,20}\.np[yz]")
+_ADDRESS = re.compile(r'(?<="__id__": )\d+|(?<="file": ")\d+(?=\.)')
+_STAMP = (1980, 1, 1, 0, 0, 0)  # the oldest that zip knows
 
 
 def write_model(path: Path, payload: Mapping[str, Any], trusted: Collection[str] = ()) -> None:
     """Write a payload that `read_model` will read; `trusted`: see `parse_model`.
 
-    Raises DataQualityError, and leaves no file, where it holds a type nobody reviewed.
+    Raises DataQualityError, and writes no file, where it holds a type nobody reviewed.
     """
     import skops.io
 
-    skops.io.dump(dict(payload), path, compression=zipfile.ZIP_DEFLATED)
-    with zipfile.ZipFile(path) as file:
-        unknown = sorted(set(_unreviewed(as_json(file.read("schema.json")), _reviewed(trusted))))
+    content = skops.io.dumps(dict(payload))
+    unknown = set(skops.io.get_untrusted_types(data=content)) - {*TRUSTED, *trusted}
     if unknown:
-        path.unlink()
         raise DataQualityError(
-            f"a model must not hold {', '.join(unknown)}: review the type, then name it in "
+            f"a model must not hold {', '.join(sorted(unknown))}: review the type, then name it in "
             "model.trusted_types here and where the model is served"
         )
-    _settle(path)
+    path.write_bytes(_reproducible(content))
 
 
-# skops names parts by memory address and zip stamps them with the time; numbered in order and
-# stamped alike, the same model is the same bytes, and DVC sees that nothing changed.
-_ADDRESS = re.compile(r'(?<="__id__": )\d+|(?<="file": ")\d+(?=\.)')
-_STAMP = (1980, 1, 1, 0, 0, 0)  # the oldest that zip knows
+def _reproducible(content: bytes) -> bytes:
+    """Return the archive with parts numbered in order and stamped alike.
 
-
-def _settle(path: Path) -> None:
-    with zipfile.ZipFile(path) as file:
+    skops names parts by memory address and zip stamps them with the time; DVC must see that the
+    same model is the same file.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
         parts = {name: file.read(name) for name in file.namelist()}
     numbers: dict[str, str] = {}
-
-    def number(match: re.Match[str]) -> str:
-        return numbers.setdefault(match[0], str(len(numbers) + 1))
-
-    schema = _ADDRESS.sub(number, parts.pop("schema.json").decode())
-    settled = {"schema.json": schema.encode()}
-    for name, content in parts.items():
-        address, dot, kind = name.partition(".")
-        settled[numbers[address] + dot + kind] = content
-    with zipfile.ZipFile(path, "w") as file:
-        for name in sorted(settled):
-            entry = zipfile.ZipInfo(name, _STAMP)
-            file.writestr(entry, settled[name], zipfile.ZIP_DEFLATED)
+    schema = _ADDRESS.sub(
+        lambda match: numbers.setdefault(match[0], str(len(numbers) + 1)),
+        parts.pop("schema.json").decode(),
+    )
+    numbered = {numbers[Path(name).stem] + Path(name).suffix: parts[name] for name in parts}
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as file:
+        for name, part in sorted({**numbered, "schema.json": schema.encode()}.items()):
+            file.writestr(zipfile.ZipInfo(name, _STAMP), part, zipfile.ZIP_DEFLATED)
+    return stream.getvalue()
 
 
 def read_model(
@@ -112,8 +75,7 @@ def read_model(
 ) -> dict[str, Any]:
     """Return the payload of a file; `digest` is the SHA-256 it must have.
 
-    Raises DataQualityError where the file is damaged, was swapped or holds what no model of ours
-    holds.
+    Raises DataQualityError where the file is damaged, was swapped or holds a type nobody reviewed.
     """
     return parse_model(checked(path, digest), path.name, trusted)
 
@@ -121,10 +83,10 @@ def read_model(
 def checked(path: Path, digest: str | None) -> bytes:
     """Return a file's content; raise DataQualityError where its SHA-256 is not `digest`."""
     content = read_bytes(path.resolve())  # DVC may have made it a link
-    found = hashlib.sha256(content).hexdigest()
-    if digest is not None and found != digest:
+    actual = hashlib.sha256(content).hexdigest()
+    if digest is not None and actual != digest:
         raise DataQualityError(
-            f"{path.name}: SHA-256 is {found[:12]}…, registered was {digest[:12]}…; the file was "
+            f"{path.name}: SHA-256 is {actual[:12]}…, registered was {digest[:12]}…; the file was "
             "damaged or swapped: roll back or train again"
         )
     return content
@@ -133,122 +95,87 @@ def checked(path: Path, digest: str | None) -> bytes:
 def parse_model(content: bytes, name: str, trusted: Collection[str] = ()) -> dict[str, Any]:
     """Return the payload in the bytes of a file called `name`.
 
-    `trusted`: classes that the owner vouches for, beyond REVIEWED; what the file says counts for
-    nothing. Raises DataQualityError where they are no model of ours; then nothing was built from
-    them.
+    `trusted`: classes that the owner vouches for, beyond TRUSTED; the list that MLflow keeps in
+    the file counts for nothing. Raises DataQualityError where the bytes are no model.
     """
+    import skops.io
+
     try:
-        payload = _parse(content, trusted)
+        _check_archive(content)
+        payload = skops.io.loads(content, trusted=[*TRUSTED, *trusted])
+        _check_trees(payload)
     except Exception as error:  # a damaged file raises anything
-        raise DataQualityError(f"{name} is no model of ours: {error}") from error
+        raise DataQualityError(f"{name} cannot be read as a model: {error}") from error
     if not isinstance(payload, dict):
         raise DataQualityError(f"{name} holds a {type(payload).__name__}, not a dictionary")
     return payload
 
 
-def _reviewed(trusted: Collection[str]) -> dict[str, set[str]]:
-    """Return REVIEWED and what the owner trusts: as objects with plain state, never as a call."""
-    return {**REVIEWED, "ObjectNode": REVIEWED["ObjectNode"] | set(trusted)}
-
-
-def _parse(content: bytes, trusted: Collection[str]) -> Any:
-    from salescast.release.trees import check_trees
-
+def _check_archive(content: bytes) -> None:
+    """Raise ValueError for an archive that is too large, ambiguous or of another protocol."""
     with zipfile.ZipFile(io.BytesIO(content)) as file:
-        _check_archive(file)
-        schema = as_json(file.read("schema.json"))
-        unknown = sorted(set(_unreviewed(schema, _reviewed(trusted))))
-        if unknown or schema.get("protocol") != PROTOCOL:
-            raise ValueError(f"nobody reviewed {', '.join(unknown) or 'its protocol'}")
-        parts = {name: file.read(name) for name in file.namelist() if name != "schema.json"}
-    for part in parts.values():
-        _check_array(part)
-    if not any(_unreviewed(schema, PLAIN)):
-        return build(schema, parts.__getitem__)
-    import skops.io
+        entries = file.infolist()
+        names = {entry.filename for entry in entries}
+        size = sum(entry.file_size for entry in entries)
+        if len(names) < len(entries) or len(entries) > MAX_PARTS or size > MAX_UNPACKED_BYTES:
+            raise ValueError(f"an archive of {len(entries)} parts with {size:,} bytes is refused")
+        if not all(_PART.fullmatch(name) for name in names):
+            raise ValueError("a part has a name that skops does not give")
+        if as_json(file.read("schema.json")).get("protocol") != PROTOCOL:
+            raise ValueError(f"only protocol {PROTOCOL} of skops is read")
 
-    payload = skops.io.loads(content, trusted=[*TRUSTED, *trusted])
-    for estimator in _estimators(payload):
-        if _named(estimator) not in trusted:
-            check_trees(estimator)
+
+def _check_trees(payload: Any) -> None:
+    """Raise ValueError where an index of a tree leads out of its tree, or a category of its bits.
+
+    scikit-learn follows them unchecked: one beyond the end reads foreign memory, one that leads
+    back never ends. skops leaves the content of trees to its user for that reason.
+    """
+    from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
+
+    for part in _parts(payload):
+        if not isinstance(part, BaseHistGradientBoosting):
             continue
-        for inner in _held(estimator):  # trees within it are followed as blindly
-            if type(inner).__name__ == "HistGradientBoostingRegressor":
-                check_trees(inner)
-    return payload
+        bins, trees = vars(part)["_bin_mapper"], sum(vars(part)["_predictors"], [])
+        categories = [bins.bin_thresholds_[at] for at in np.flatnonzero(bins.is_categorical_)]
+        features = {part.n_features_in_, len(bins.bin_thresholds_), len(bins.is_categorical_)}
+        if (
+            len(features) > 1
+            or not all(((values >= 0) & (values < 256)).all() for values in categories)
+            or not all(_stays_inside(tree, part.n_features_in_) for tree in trees)
+        ):
+            raise ValueError("an index of its trees leads out of them")
 
 
-def _named(part: Any) -> str:
-    return f"{type(part).__module__}.{type(part).__qualname__}"
+def _stays_inside(tree: Any, features: int) -> bool:
+    nodes, bitsets = tree.nodes, tree.raw_left_cat_bitsets
+    inner = np.flatnonzero(nodes["is_leaf"] == 0)
+    children, feature = (
+        np.array([nodes[name][inner] for name in names], dtype=np.int64)
+        for names in (("left", "right"), ("feature_idx",))
+    )
+    bitset = nodes["bitset_idx"][inner][nodes["is_categorical"][inner] != 0]
+    return bool(
+        len(nodes)
+        and ((children > inner) & (children < len(nodes))).all()
+        and ((feature >= 0) & (feature < features)).all()
+        and (bitset < len(bitsets)).all()
+        and bitsets.size == 8 * len(bitsets)
+    )
 
 
-def _check_archive(file: zipfile.ZipFile) -> None:
-    entries = file.infolist()
-    names = {entry.filename for entry in entries}
-    size = sum(entry.file_size for entry in entries)
-    if len(names) < len(entries) or len(entries) > MAX_PARTS or size > MAX_UNPACKED_BYTES:
-        raise ValueError(f"an archive of {len(entries)} parts with {size:,} bytes is refused")
-    strange = sorted(name for name in names if not _PART.fullmatch(name))
-    if strange:
-        raise ValueError(f"a part named {strange[0][:50]!r} is refused")
-
-
-def _check_array(content: bytes) -> None:
-    """Raise ValueError where an array's header promises more, or other, than there is."""
-    import numpy as np
-
-    stream = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream)
-    if version not in {(1, 0), (2, 0)}:
-        raise ValueError(f"an array of version {version}")
-    read = getattr(np.lib.format, f"read_array_header_{version[0]}_0")
-    shape, _, dtype = read(stream, max_header_size=10_000)
-    wanted = dtype.itemsize
-    for length in shape:
-        wanted *= length
-    if dtype.hasobject or wanted != len(content) - stream.tell() or min(shape, default=0) < 0:
-        raise ValueError(f"an array of {dtype}, {shape} does not fit its {len(content):,} bytes")
-
-
-def _unreviewed(schema: Any, reviewed: Mapping[str, set[str]]) -> Iterator[str]:
-    """Yield what the schema holds beyond `reviewed`; it nests as deep as JSON's parser allowed."""
-    waiting = [schema]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            if "__loader__" in node or "__class__" in node:
-                name = f"{node.get('__module__')}.{node.get('__class__')}"
-                if name not in reviewed.get(str(node.get("__loader__")), ()):
-                    yield name
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            waiting.extend(node)
-
-
-def _held(estimator: Any) -> Iterator[Any]:
-    """Yield the objects that an estimator holds, however deep, each once."""
-    waiting, seen = [estimator], {id(estimator)}
-    while waiting:
-        for part in _estimators(getattr(waiting.pop(), "__dict__", {})):
-            if id(part) not in seen:
-                seen.add(id(part))
-                waiting.append(part)
-                yield part
-
-
-def _estimators(payload: Any) -> Iterator[Any]:
-    """Yield what is neither plain value nor array; raise ValueError for arrays of objects."""
-    import numpy as np
-
-    waiting = [payload]
+def _parts(payload: Any) -> Iterator[Any]:
+    """Yield the objects that a payload is made of, however deep, each once."""
+    waiting, seen = [payload], set()
     while waiting:
         part = waiting.pop()
-        if isinstance(part, dict):
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        yield part
+        if isinstance(part, Mapping):
             waiting.extend(part.values())
-        elif isinstance(part, list | tuple):
+        elif isinstance(part, list | tuple | set):
             waiting.extend(part)
-        elif isinstance(part, np.ndarray | np.generic):
-            if part.dtype.hasobject:
-                raise ValueError("it holds an array of objects")
-        elif part is not None and not isinstance(part, str | int | float):
-            yield part
+        else:
+            waiting.extend(getattr(part, "__dict__", {}).values())

@@ -1,4 +1,4 @@
-"""Where releases lie, and which of them serves.
+"""The folder of releases, and the pointer to the one that serves.
 
 `<folder>/<version>-<digest>/` never changes once it is there; the file `champion` names one of
 them and is replaced as a whole. Reading it costs a millisecond, so services look every second.
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from salescast.data.files import replace_text, sync
 from salescast.data.strict import as_json, read_bytes
 from salescast.errors import DataQualityError, NoChampionError, StoreUnavailableError
 from salescast.release.bundle import Bundle, read_bundle
@@ -24,7 +25,7 @@ POINTER = "champion"
 
 @dataclass(frozen=True)
 class Release:
-    """Which bundle serves since promotion number `sequence`."""
+    """A bundle, and the number of the promotion that made it serve."""
 
     sequence: int
     version: str
@@ -40,51 +41,53 @@ class Releases:
     """The releases in one folder."""
 
     def __init__(self, folder: Path, trusted: Collection[str] = ()) -> None:
-        """Name the folder; it need not be there yet. `trusted`: see `parse_model`."""
+        """Name the folder, which need not exist yet. `trusted`: see `parse_model`."""
         self._folder, self._trusted = folder, tuple(trusted)
 
     def publish(self, version: str, files: Mapping[str, bytes]) -> str:
-        """Put a bundle in place, in one step, and return its digest; what is there stays.
+        """Put a bundle in place, in one step, and return its digest; an intact one stays.
 
-        Raises StoreUnavailableError where the disk is full or refuses.
+        Raises StoreUnavailableError where the disk is full or not writable.
         """
         manifest, digest = seal(files)
-        target = self._folder / Release(0, version, digest).folder
+        release = Release(0, version, digest)
+        target = self._folder / release.folder
         with self._writing():
-            if not _intact(target, digest):
+            if not self.intact(release):
                 for abandoned in self._folder.glob(".draft-*"):  # by a process that was killed
                     shutil.rmtree(abandoned)
                 draft = target.with_name(f".draft-{target.name}")
                 draft.mkdir()
                 for name, content in {**files, MANIFEST: manifest}.items():
-                    _write_synced(draft / name, content)
-                if target.exists() or target.is_symlink():
-                    _set_aside(target)
+                    (draft / name).write_bytes(content)
+                    sync(draft / name)
+                if os.path.lexists(target):
+                    _keep_damaged(target)
                 draft.replace(target)
-                _sync_folder(self._folder)
+                sync(self._folder)
         return digest
 
     def point(self, release: Release) -> Release:
-        """Let `release` serve, unless a later promotion serves already; return which one does."""
+        """Let `release` serve, unless a later promotion serves already; return the one that does.
+
+        Raises StoreUnavailableError where the disk is full or not writable.
+        """
         line = json.dumps(asdict(release) | {"check": _check(release)})
         with self._writing():
             try:
-                served = self.champion()
+                serving = self.champion()
             except (DataQualityError, NoChampionError):
-                served = None
-            if served is not None and served.sequence > release.sequence:
-                return served
-            part = self._folder / f".{POINTER}"
-            _write_synced(part, line.encode() + b"\n")
-            part.replace(self._folder / POINTER)
-            _sync_folder(self._folder)
+                serving = release
+            if serving.sequence > release.sequence:
+                return serving
+            replace_text(self._folder / POINTER, line + "\n")
             return release
 
     def champion(self) -> Release:
-        """Return which release serves.
+        """Return the release that serves.
 
-        Raises NoChampionError where none was ever named, DataQualityError where the file that
-        names it is damaged.
+        Raises NoChampionError where none was ever promoted, DataQualityError where the pointer is
+        damaged.
         """
         path = self._folder / POINTER
         if not os.path.lexists(path):
@@ -93,9 +96,9 @@ class Releases:
             plain = as_json(read_bytes(path, 4096))
             check = plain.pop("check")
             release = Release(**plain)
-            shaped = isinstance(release.sequence, int) and f"{release.version}".isalnum()
-            if check != _check(release) or not shaped:
-                raise ValueError("its check does not fit")
+            valid = isinstance(release.sequence, int) and f"{release.version}".isalnum()
+            if check != _check(release) or not valid:
+                raise ValueError("its check sum is wrong")
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataQualityError(f"{path}: damaged ({error}); run `salescast promote`") from error
         return release
@@ -107,6 +110,14 @@ class Releases:
     def files(self, release: Release) -> dict[str, bytes]:
         """Return the release's files, checked; raises DataQualityError where it is damaged."""
         return unseal(self._folder / release.folder, release.digest)
+
+    def intact(self, release: Release) -> bool:
+        """Return whether the release is there and undamaged."""
+        try:
+            self.files(release)
+        except DataQualityError:
+            return False
+        return True
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -126,33 +137,10 @@ def _check(release: Release) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()[:16]
 
 
-def _intact(folder: Path, digest: str) -> bool:
-    try:
-        unseal(folder, digest)
-    except DataQualityError:
-        return False
-    return True
-
-
-def _set_aside(target: Path) -> None:
+def _keep_damaged(target: Path) -> None:
     """Move a damaged release out of the way; it is evidence."""
-    aside = target.with_name(f".damaged-{target.name}")
-    if aside.is_symlink() or aside.is_file():
-        aside.unlink()
-    shutil.rmtree(aside, ignore_errors=True)
-    target.replace(aside)
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    kept = target.with_name(f".damaged-{target.name}")
+    if kept.is_symlink() or kept.is_file():
+        kept.unlink()
+    shutil.rmtree(kept, ignore_errors=True)
+    target.replace(kept)

@@ -1,4 +1,4 @@
-"""A challenger tried beside the champion: in the shadow, or as the canary of some stores."""
+"""A release on trial next to the champion: in the shadow, or as the canary of some stores."""
 
 import json
 import logging
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from salescast.data.files import replace_text
 from salescast.data.strict import as_json, read_bytes
 from salescast.errors import DataQualityError, StoreUnavailableError
 from salescast.evaluation.live_comparison import chosen
@@ -21,10 +22,10 @@ log = logging.getLogger("salescast.api")
 
 @dataclass(frozen=True)
 class Trial:
-    """A release that forecasts beside the champion.
+    """A release that forecasts next to the champion.
 
-    `share` (0 … 1) of the stores are served by it; the others' forecasts, and the champion's for
-    its stores, are kept in the shadow: recorded, never answered.
+    It serves `share` (0 … 1) of the stores. Its forecasts for the other stores, and the champion's
+    for its stores, are shadow forecasts: recorded, never answered.
     """
 
     version: str
@@ -38,9 +39,9 @@ class Trial:
 
 
 def read_trial(releases: Path) -> Trial | None:
-    """Return what is on trial in the folder of the releases, None where nothing is.
+    """Return the trial in the folder of the releases, None where nothing is on trial.
 
-    Raises DataQualityError where the file that says so is damaged.
+    Raises DataQualityError where its file is damaged.
     """
     path = releases / POINTER
     if not os.path.lexists(path):
@@ -57,71 +58,75 @@ def read_trial(releases: Path) -> Trial | None:
 
 
 def write_trial(releases: Path, trial: Trial | None) -> None:
-    """Begin a trial, in place of another one, or end it; in one step."""
-    path, part = releases / POINTER, releases / f".{POINTER}.{os.getpid()}"
+    """Begin a trial, in place of another one, or end it with None; in one step."""
+    path = releases / POINTER
+    if trial is not None:
+        replace_text(path, json.dumps(asdict(trial)) + "\n")
+        return
     try:
-        if trial is None:
-            path.unlink(missing_ok=True)
-        else:
-            part.write_text(json.dumps(asdict(trial)) + "\n", encoding="utf-8")
-            part.replace(path)
+        path.unlink(missing_ok=True)
     except OSError as error:
-        raise StoreUnavailableError(f"cannot write {path}: {error.strerror}") from error
+        raise StoreUnavailableError(f"cannot remove {path}: {error.strerror}") from error
 
 
-def beside(
+def served_and_shadow(
     releases: Path,
     champion: Bundle,
-    made: pd.DataFrame,
-    issued: Callable[[Bundle], pd.DataFrame],
+    forecasts: pd.DataFrame,
+    issue: Callable[[Bundle], pd.DataFrame],
     trusted: Collection[str] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return what is served and what stays in the shadow, where a release is on trial.
+    """Return the served forecasts and the shadow forecasts.
 
-    `made`: the champion's forecasts; `issued`: makes those of the other release. Where
-    that cannot be read or promises something else than the champion, the champion serves alone.
+    `forecasts`: the champion's; `issue`: returns those of another release. Where the release on
+    trial cannot be read or has another horizon or quantiles, the champion serves alone.
     """
     try:
-        rival = open_rival(releases, champion, trusted)
+        on_trial = open_trial(releases, champion, trusted)
     except DataQualityError as error:
         log.warning("the version on trial does not serve: %s", error)
-        rival = None
-    if rival is None:
-        return made, made.iloc[:0]
-    return split(made, issued(rival[1]), rival[0])
+        on_trial = None
+    if on_trial is None:
+        return forecasts, forecasts.iloc[:0]
+    trial, bundle = on_trial
+    return split(forecasts, issue(bundle), trial)
 
 
-def open_rival(
+def open_trial(
     releases: Path, champion: Bundle, trusted: Collection[str] = ()
 ) -> tuple[Trial, Bundle] | None:
-    """Return what is on trial beside the champion, with its release; None where nothing is.
+    """Return the trial and its release; None where nothing is on trial.
 
-    Raises DataQualityError where it is damaged or promises something else than the champion.
+    Raises DataQualityError where it is damaged or has another horizon or quantiles than the
+    champion.
     """
     trial = read_trial(releases)
     if trial is None or trial.version == champion.version:
         return None
-    rival = Releases(releases, trusted).read(trial.release)
+    bundle = Releases(releases, trusted).read(trial.release)
     for name in ("horizon", "quantiles"):
-        if rival.contract[name] != champion.contract[name]:
+        if bundle.contract[name] != champion.contract[name]:
             raise DataQualityError(
                 f"version {trial.version} has another {name} than the champion; promote it instead"
             )
-    return trial, rival
+    return trial, bundle
 
 
 def split(
-    made: pd.DataFrame, theirs: pd.DataFrame, trial: Trial
+    champions: pd.DataFrame, on_trial: pd.DataFrame, trial: Trial
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return what is served and what stays in the shadow, each ordered by series and day.
+    """Return the served and the shadow forecasts, each ordered by series and day.
 
-    `made`: the champion's forecasts; `theirs`: those of the release on trial.
+    `champions`: the champion's forecasts; `on_trial`: those of the release on trial.
     """
-    stores = chosen(made["store_id"], trial.share, trial.version)
-    inside, also = made["store_id"].isin(stores), theirs["store_id"].isin(stores)
+    stores = chosen(champions["store_id"], trial.share, trial.version)
+    inside, tried = champions["store_id"].isin(stores), on_trial["store_id"].isin(stores)
     order = ["store_id", "item_id", "date"]
     served, shadow = (
         pd.concat(parts).sort_values(order, ignore_index=True)
-        for parts in ((made[~inside], theirs[also]), (made[inside], theirs[~also]))
+        for parts in (
+            (champions[~inside], on_trial[tried]),
+            (champions[inside], on_trial[~tried]),
+        )
     )
     return served, shadow
