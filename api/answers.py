@@ -10,7 +10,7 @@ from api.detail import Detail, Key
 from api.snapshot import Snapshot, days_of, encode
 from salescast.features.whatif import WhatIf, imagine
 from salescast.models.forecaster import quantile_column
-from salescast.release.forecasts import SERIES, issue
+from salescast.release.issuing import SERIES, issue
 
 
 def history(snapshot: Snapshot, key: Key, days: int) -> bytes:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from salescast.contract import schema
 from salescast.contract.schema import Tables
 from salescast.models.forecaster import Model
-from salescast.release.forecasts import SERIES
+from salescast.release.issuing import SERIES
 
 Key = tuple[str, str]
 

@@ -22,16 +22,15 @@ from salescast.errors import DataQualityError, SalescastError, StoreUnavailableE
 from salescast.ledger.ledger import Ledger
 from salescast.release import (
     Bundle,
-    Note,
     Release,
     Releases,
     Trial,
-    beside,
     feature_rows,
     issue_all,
     issue_rows,
     open_bundle,
     read_trial,
+    served_and_shadow,
 )
 from salescast.settings import Settings
 
@@ -50,7 +49,6 @@ class Serving:
         self._settings = settings
         self._published = Releases(settings.releases)
         self._copies = Releases(settings.build / "serving")
-        self._note = Note(settings.releases)
         self._made: dict[tuple[str, str, Trial | None], Snapshot] = {}
         self._data: tuple[Any, str] = (None, "")
         self._release: Release | None = None
@@ -66,13 +64,10 @@ class Serving:
         return self._snapshot
 
     async def keep_fresh(self, every_seconds: float) -> None:
-        """Refresh now and then every so often, for ever; leave no note behind."""
-        try:
-            while True:
-                await asyncio.to_thread(self.refresh)
-                await asyncio.sleep(every_seconds)
-        finally:
-            self._note.remove()
+        """Refresh now and then every so often, for ever."""
+        while True:
+            await asyncio.to_thread(self.refresh)
+            await asyncio.sleep(every_seconds)
 
     def refresh(self) -> None:
         """Load release and data where they differ from what is served; never raise.
@@ -91,19 +86,6 @@ class Serving:
         except Exception:  # whatever it is, the service goes on and says so
             log.exception("loading failed in a way nobody foresaw")
             self._fail(StoreUnavailableError("loading failed; the log has the trace"), None)
-        self._leave_note()
-
-    def _leave_note(self) -> None:
-        """Tell promotions what this process serves, and which release it refused."""
-        served, refused = self._release, self._refused
-        self._note.write(
-            {
-                "sequence": served.sequence if served else None,
-                "version": served.version if served else None,
-                "refused": refused.sequence if refused else None,
-                "failure": str(self._failure)[:500] if self._failure else None,
-            }
-        )
 
     def _serve(self, release: Release, source: Releases) -> None:
         """Serve `release` from `source`; raise what is wrong with it, or with the data."""
@@ -191,7 +173,9 @@ def load(settings: Settings, bundle: Bundle, data_version: str) -> Snapshot:
     about["trained_until"] = bundle.model.trained_until
     detail = describe(bundle.model, rows, tables, bundle.contract, bundle.scorecard)
     issued = partial(issue_all, tables=tables, data_version=data_version)
-    served, shadow = beside(settings.releases, bundle, made, issued, settings.model.trusted_types)
+    served, shadow = served_and_shadow(
+        settings.releases, bundle, made, issued, settings.model.trusted_types
+    )
     snapshot = answers.take(served, tables, bundle.contract, about)
     champion = {**snapshot.provenance, "model_version": bundle.version}
     snapshot = replace(snapshot, provenance=champion, detail=detail)

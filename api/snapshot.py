@@ -16,7 +16,7 @@ from salescast.contract import schema
 from salescast.contract.schema import Tables
 from salescast.models.explanation import CAUSES
 from salescast.models.forecaster import quantile_column
-from salescast.release.forecasts import SERIES
+from salescast.release.issuing import SERIES
 
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 

@@ -26,7 +26,7 @@ ROUNDS = 2
 PATIENCE = 300  # seconds for a server to start on a busy machine
 CLI = [sys.executable, "-c", "from salescast.cli import main; main()"]
 CORE = (
-    "salescast.evaluation.backtest, salescast.release.forecasts, salescast.evaluation.gate, "
+    "salescast.evaluation.backtest, salescast.release.issuing, salescast.evaluation.gate, "
     "salescast.monitoring.live_scores"
 )
 HEAVY = ("great_expectations", "mlflow", "prefect")

@@ -34,8 +34,8 @@ from salescast.stages import PARTITIONED, STAGES, Result, Stage
 from salescast.stages.adaptation import adapt
 from salescast.stages.gating import raise_refusal
 from salescast.stages.ingestion import rehearsal
+from salescast.stages.packing import decision_of
 from salescast.stages.partitions import Each, one_by_one
-from salescast.stages.promotion import decision_of
 
 CONFIG = Path("config.toml")
 RETRY_SECONDS = (10.0, 60.0, 300.0)  # a restart, a failover, a provider's bad five minutes

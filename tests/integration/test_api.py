@@ -53,6 +53,7 @@ def serve(settings):
     environment = os.environ | {CONFIG_VARIABLE: str(settings.root / "config.toml")}
     with (settings.build / "api.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stderr=log, cwd=ROOT)
+        (settings.build / "api.pid").write_text(str(process.pid))
         try:
             wait(process, f"http://127.0.0.1:{port}/healthz/ready")
             yield f"http://127.0.0.1:{port}"

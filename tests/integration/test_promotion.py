@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
@@ -24,9 +25,9 @@ from salescast.ledger.ledger import Ledger
 from salescast.registry import Candidate
 from salescast.release import Release, Releases, encode, example_of
 from salescast.settings import read_settings
-from salescast.stages import promotion
+from salescast.stages import probe, promotion
 from salescast.stages.configured import open_registry
-from salescast.stages.promotion import promote, rollback, settle
+from salescast.stages.promotion import follow_journal, promote, rollback
 from tests.conftest import ROOT
 from tests.releases import make_files
 from tests.workspaces import make_workspace
@@ -224,7 +225,7 @@ def test_a_promotion_that_died_after_the_journal_is_finished_by_the_next_call(
         raise SystemExit("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(promotion, "_shadow_before", die)
+        patch.setattr(promotion, "_shadow_previous", die)
         with pytest.raises(SystemExit):
             promote(settings, 2)
     assert seen(settings) == ("2", "1", "1")
@@ -244,7 +245,7 @@ def test_a_rollback_works_while_the_registry_is_away(settings, monkeypatch):
         assert rollback(settings)["version"] == 1
     assert seen(settings) == ("1", "1", "2")
     with Ledger(settings.ledger_url) as ledger:
-        settle(settings, ledger)
+        follow_journal(settings, ledger)
     assert seen(settings) == ("1", "1", "1")
 
 
@@ -312,35 +313,55 @@ def test_racing_promoters_leave_one_champion_and_lose_no_decision(settings, data
     assert seen(settings) == (made[-1],) * 3
 
 
-def test_a_service_that_refuses_the_release_brings_the_old_one_back(settings):
-    """Its note says so; the promotion is undone by itself, and the journal says why."""
-    promote(settings, 1)
-    note = settings.releases / ".serving" / "elsewhere-1.json"
-    note.parent.mkdir(exist_ok=True)
-    note.write_text(json.dumps({"sequence": 1, "refused": 2, "pid": 1, "failure": "no trees"}))
-    with pytest.raises(ProbeFailed, match="no trees; rolled back to version 1"):
-        promote(settings, 2)
-    assert seen(settings) == ("1", "1", "1")
-    assert journal(settings).iloc[-1]["reason"].startswith("probe: ")
+@contextmanager
+def service(status, **answers):
+    """Serve fixed answers, as JSON by path; yield the address."""
 
-
-def test_a_service_that_asks_for_a_key_is_believed_by_its_note(settings):
-    """Without a key nobody can compare its answers; that is no reason to take the release back."""
-
-    class Locked(BaseHTTPRequestHandler):
+    class Fixed(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(401)
+            self.send_response(status)
             self.end_headers()
+            self.wfile.write(json.dumps(answers.get(self.path.rpartition("/")[2], {})).encode())
 
         def log_message(self, *_):
             """Say nothing."""
 
-    with HTTPServer(("127.0.0.1", 0), Locked) as server:
+    with HTTPServer(("127.0.0.1", 0), Fixed) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        said = promote(settings, 1, url=f"http://127.0.0.1:{server.server_port}")["summary"]
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-    assert "SALESCAST_API_KEY" in said
+
+
+def test_a_service_that_refuses_the_release_brings_the_old_one_back(settings, monkeypatch):
+    """It keeps the last good release; the promotion is undone, and the journal says why."""
+    monkeypatch.setattr(probe, "REFUSED_SECONDS", 0.1)
+    promote(settings, 1)
+    old = Releases(settings.releases).champion().digest
+    answers = {"model": {"release": old}, "ready": {"degraded": ["last_good"]}}
+    with (
+        service(200, **answers) as url,
+        pytest.raises(ProbeFailed, match=r"did not take version 2.*rolled back to version 1"),
+    ):
+        promote(settings, 2, url=url)
     assert seen(settings) == ("1", "1", "1")
+    assert journal(settings).iloc[-1]["reason"].startswith("probe: ")
+
+
+def test_a_service_that_asks_for_a_key_is_not_probed(settings):
+    """Without a key nobody can compare its answers; that is no reason to take the release back."""
+    with service(401) as url:
+        summary = promote(settings, 1, url=url)["summary"]
+    assert "SALESCAST_API_KEY" in summary
+    assert seen(settings) == ("1", "1", "1")
+
+
+def test_a_service_of_another_workspace_does_not_hinder_a_promotion(settings, monkeypatch):
+    """It happens to listen at the configured address; its releases are not ours."""
+    monkeypatch.setattr(probe, "REFUSED_SECONDS", 0.1)
+    with service(200, model={"release": "ab" * 32}) as url:
+        monkeypatch.setenv("SALESCAST_SERVING__PORT", url.rpartition(":")[2])
+        summary = promote(read_settings(settings.root / "config.toml"), 1)["summary"]
+    assert "serves no release of this workspace" in summary
 
 
 def test_a_release_folder_of_another_ledger_is_not_followed(settings):

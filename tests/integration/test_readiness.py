@@ -214,7 +214,7 @@ def test_draining(settings, monkeypatch):
         head = f"POST /v1/forecasts HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}"
         with socket.create_connection(host.split(":"), timeout=30) as slow:
             slow.sendall(f"{head}\r\nContent-Type: application/json\r\n\r\n".encode() + body[:5])
-            os.kill(pid_of(settings), signal.SIGTERM)
+            os.kill(int((settings.build / "api.pid").read_text()), signal.SIGTERM)
             while httpx.get(f"{url}/healthz/ready", timeout=30).status_code == 200:
                 pass
             live, said = (httpx.get(f"{url}{path}") for path in ("/healthz/live", "/v1/model"))
@@ -227,13 +227,6 @@ def test_draining(settings, monkeypatch):
         )
         assert answered.startswith(b"HTTP/1.1 200")
         assert gone(url)
-    assert not list((settings.releases / ".serving").glob("*.json"))
-
-
-def pid_of(settings):
-    """Return the process that left its note."""
-    (note,) = (settings.releases / ".serving").glob("*.json")
-    return json.loads(note.read_text())["pid"]
 
 
 def gone(url):

@@ -58,7 +58,7 @@ def test_on_the_same_data_the_same_release_says_the_same(shop):
     found = replay(*shop)
 
     assert found["receipt_id"] == shop[1]
-    assert "as it lies here" in found["data"]
+    assert "on disk" in found["data"]
 
 
 def test_an_older_data_version_is_fetched_through_dvc(shop):
@@ -66,7 +66,7 @@ def test_an_older_data_version_is_fetched_through_dvc(shop):
     learn_another_day(shop[0])
     now = versions.data_version(shop[0].data)
 
-    assert "fetched through DVC" in replay(*shop)["data"]
+    assert "fetched by DVC" in replay(*shop)["data"]
     assert versions.data_version(shop[0].data) == now
 
 
@@ -77,7 +77,7 @@ def test_without_dvc_the_rows_known_at_the_origin_are_taken(shop):
 
     said = replay(*shop)["data"]
 
-    assert f"known at the close of {ORIGIN:%Y-%m-%d}" in said
+    assert f"known at {ORIGIN:%Y-%m-%d}" in said
     assert "is no DVC repository" in said
 
 
@@ -96,7 +96,7 @@ def test_a_number_changed_in_the_ledger_is_found(shop):
     with sqlite3.connect(shop[0].build / "ledger.db") as ledger:
         ledger.execute("UPDATE forecasts SET mean = 1.0 WHERE receipt_id = ?", (shop[1],))
 
-    with pytest.raises(ReceiptNotRebuilt, match="mean of the ledger was changed"):
+    with pytest.raises(ReceiptNotRebuilt, match="mean in the ledger was changed"):
         replay(*shop)
 
 

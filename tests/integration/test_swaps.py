@@ -18,7 +18,7 @@ import pytest
 from bench.retail import Figure, publish  # simulated
 from salescast.data import store, versions
 from salescast.errors import ProbeFailed
-from salescast.release import issue_all, open_bundle, present
+from salescast.release import issue_all, open_bundle
 from salescast.settings import CONFIG_VARIABLE, read_settings
 from salescast.stages import probe
 from salescast.stages.promotion import promote, rollback
@@ -50,28 +50,19 @@ def running(settings, listener):
     command = [sys.executable, "-m", "uvicorn", "--factory", "api.main:create_app"]
     command += ["--fd", str(listener.fileno()), "--log-level", "warning", "--no-access-log"]
     environment = os.environ | {CONFIG_VARIABLE: str(settings.root / "config.toml")}
-    with (settings.build / "api.log").open("ab") as log:
+    log = settings.build / f"api-{time.monotonic_ns()}.log"
+    with log.open("ab") as errors:
         process = subprocess.Popen(
-            command, env=environment, stderr=log, cwd=ROOT, pass_fds=[listener.fileno()]
+            command, env=environment, stderr=errors, cwd=ROOT, pass_fds=[listener.fileno()]
         )
     try:
-        await_note(settings, process)
+        while "serving model version" not in log.read_text():
+            assert process.poll() is None, "the API ended by itself"
+            time.sleep(0.1)
         yield process
     finally:
         process.terminate()
         process.wait(timeout=60)
-
-
-def await_note(settings, process):
-    """Wait until the process serves something."""
-    while not any(note["pid"] == process.pid and note["version"] for note in notes(settings)):
-        assert process.poll() is None, "the API ended by itself"
-        time.sleep(0.1)
-
-
-def notes(settings):
-    """Return what the services say of themselves."""
-    return present(settings.releases)
 
 
 @contextmanager

@@ -122,7 +122,7 @@ def write_folder(
         signature = infer_signature(*examples)
     save_model(
         folder,
-        loader_module="salescast.registry.payload",
+        loader_module="salescast.registry.loader",
         data_path=str(payload),
         signature=signature,
         input_example=examples[0],

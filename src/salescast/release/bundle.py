@@ -96,9 +96,9 @@ def open_bundle(files: Mapping[str, bytes], digest: str, trusted: Collection[str
         parse_model(files[name], name, trusted) for name in ("model.skops", "fallback.skops")
     )
     try:
-        models = from_payload(payload["model"]), from_payload(fallback["model"])
+        model, twin = from_payload(payload["model"]), from_payload(fallback["model"])
         _check_contract(plain["contract"], payload["contract"])
-        bundle = Bundle(digest, *models, dependence=payload["dependence"], **plain)
+        bundle = Bundle(digest, model, twin, dependence=payload["dependence"], **plain)
         _check_examples(bundle, examples)
     except Exception as error:  # what was tampered with raises anything
         raise DataQualityError(

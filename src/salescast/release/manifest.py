@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -68,7 +67,7 @@ def unseal(folder: Path, digest: str) -> dict[str, bytes]:
 def _names(folder: Path) -> set[str]:
     if folder.is_symlink() or not folder.is_dir():
         raise DataQualityError(f"{folder}: missing, or not a folder")
-    return set(os.listdir(folder))
+    return {path.name for path in folder.iterdir()}
 
 
 def _entries(path: Path, manifest: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import io
 import re
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def _check_trees(payload: Any) -> None:
     for part in _parts(payload):
         if not isinstance(part, BaseHistGradientBoosting):
             continue
-        bins, trees = vars(part)["_bin_mapper"], sum(vars(part)["_predictors"], [])
+        bins, trees = vars(part)["_bin_mapper"], chain.from_iterable(vars(part)["_predictors"])
         categories = [bins.bin_thresholds_[at] for at in np.flatnonzero(bins.is_categorical_)]
         features = {part.n_features_in_, len(bins.bin_thresholds_), len(bins.is_categorical_)}
         if (
@@ -161,6 +162,7 @@ def _stays_inside(tree: Any, features: int) -> bool:
         and ((feature >= 0) & (feature < features)).all()
         and (bitset < len(bitsets)).all()
         and bitsets.size == 8 * len(bitsets)
+        and np.isfinite(nodes["value"]).all()
     )
 
 

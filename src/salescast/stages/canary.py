@@ -1,4 +1,4 @@
-"""A challenger on trial: begun, judged daily by what came true, withdrawn by itself."""
+"""A challenger on trial: begun, judged daily by its matured forecasts, withdrawn by itself."""
 
 import getpass
 from contextlib import suppress
@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from salescast.contract import schema
 from salescast.contract.schema import last_day
 from salescast.data import store
 from salescast.errors import DataQualityError, GateRefused
@@ -16,29 +15,30 @@ from salescast.features import point_in_time as feature
 from salescast.ledger.ledger import Ledger
 from salescast.models.forecaster import Model
 from salescast.monitoring.alarms import alarm
-from salescast.ordering.orders import unit_costs
+from salescast.ordering.orders import item_costs
 from salescast.ordering.replenishment import recent_demand
-from salescast.release import Releases, Trial, open_rival, read_trial, write_trial
+from salescast.release import Trial, open_trial, read_trial, write_trial
 from salescast.settings import Settings
-from salescast.stages.promotion import decision_of, publish, rollback
+from salescast.stages.configured import champion_release, open_releases
+from salescast.stages.packing import decision_of, publish
+from salescast.stages.promotion import rollback
 
 KEY = ["model", "store_id", "item_id", "origin", "date"]
 
 
 def start(settings: Settings, version: int, share: float) -> dict[str, Any]:
-    """Put a registered version on trial; it serves `share` (0 … 1) of the stores, 0 is the shadow.
+    """Put a registered version on trial: it serves `share` (0 … 1) of the stores, 0 is the shadow.
 
-    Raises GateRefused for a share of a version that the gate refused, NoChampionError where nobody
-    serves yet.
+    Raises GateRefused for a share of a version that the gate refused, NoChampionError where there
+    is no champion yet.
     """
-    Releases(settings.releases).champion()  # beside nobody there is nothing to try
+    open_releases(settings).champion()
     decision = decision_of(settings, version)
     if share and decision["verdict"] != "promote":
         raise GateRefused(
             f"version {version} was refused and may not serve; --share 0 keeps it in the shadow"
         )
-    tables = store.read_all(settings.data)
-    stores = sorted(tables["stores"]["store_id"].unique())
+    stores = sorted(store.read_all(settings.data)["stores"]["store_id"].unique())
     trial = Trial(str(version), publish(settings, decision), share)
     write_trial(settings.releases, trial)
     _journal(settings, trial, "start", f"share {share:g}")
@@ -58,79 +58,86 @@ def stop(settings: Settings, reason: str = "asked for") -> dict[str, Any]:
     _journal(settings, trial, "stop", reason)
     return {
         "version": int(trial.version),
-        "summary": f"version {trial.version} is not tried any more",
+        "summary": f"the trial of version {trial.version} has ended",
     }
 
 
 def canary(settings: Settings) -> dict[str, Any]:
-    """Judge what is on trial by what came true; act where that is clear.
+    """Judge the trial by its matured forecasts, and act where the evidence is clear.
 
-    A challenger that is surely dearer, or whose intervals do not hold, is withdrawn. A champion
-    that is surely dearer than the one before it, kept in the shadow since the promotion, is rolled
-    back.
+    A challenger whose lower confidence bound is dearer, or whose intervals do not hold, is
+    withdrawn. A champion that is as clearly dearer than the previous one, which forecasts in the
+    shadow since the promotion, is rolled back.
     """
     trial = read_trial(settings.releases)
     if trial is None:
         return {"verdict": None, "summary": "nothing is on trial"}
-    releases = Releases(settings.releases, settings.model.trusted_types)
-    champion = releases.read(releases.champion())
+    champion = champion_release(settings)
     try:
-        open_rival(settings.releases, champion, settings.model.trusted_types)
+        open_trial(settings.releases, champion, settings.model.trusted_types)
     except DataQualityError as error:
-        found = Judgement("withdraw", str(error), 0)
-        _end(settings, trial, found)
-        return found.as_dict() | {"summary": f"version {trial.version} is withdrawn: {error}"}
+        judgement = Judgement("withdraw", str(error), 0)
+        _withdraw(settings, trial, judgement)
+        summary = f"version {trial.version} is withdrawn: {error}"
+        return judgement.as_dict() | {"summary": summary}
     scored = _scored(settings, champion.model)
-    mine = scored.loc[scored["model"] == trial.version, "origin"]
-    old = mine.nunique() > 0 and (mine.max() - mine.min()).days >= settings.gate.trial_days
-    if int(trial.version) < int(champion.version):
-        found = _watch(settings, trial, champion.version, scored)
-    else:
-        found = judge(scored, trial.version, champion.version, settings.gate.coverage_80)
-        if found.verdict == "withdraw":
-            _end(settings, trial, found)
-    if old and found.verdict != "withdraw":
+    judgement = _judge(settings, trial, champion.version, scored)
+    if judgement.verdict != "withdraw" and _is_over(settings, trial, scored):
         write_trial(settings.releases, None)
-        _journal(settings, trial, "expire", found.reason, found)
-    return found.as_dict() | {
+        _journal(settings, trial, "expire", judgement.reason, judgement)
+    return judgement.as_dict() | {
         "version": int(trial.version),
         "champion": int(champion.version),
-        "summary": f"version {trial.version} beside version {champion.version}: {found.verdict}, "
-        f"{found.reason}",
+        "summary": f"version {trial.version} against version {champion.version}: "
+        f"{judgement.verdict}, {judgement.reason}",
     }
 
 
-def _watch(settings: Settings, trial: Trial, champion: str, scored: pd.DataFrame) -> Judgement:
-    """Return how the champion does against the one before; take it back where that is clear."""
+def _judge(settings: Settings, trial: Trial, champion: str, scored: pd.DataFrame) -> Judgement:
+    """Return the judgement of the challenger, or of the champion against the previous one."""
     bounds = settings.gate.coverage_80
-    found = judge(scored, champion, trial.version, bounds)
-    before = judge(scored, trial.version, champion, bounds)
-    if found.verdict == "withdraw" and before.verdict != "withdraw":
-        _end(settings, trial, found)
-        rollback(settings, int(trial.version), reason=f"in life: {found.reason}")
-    return found
+    if int(trial.version) > int(champion):
+        judgement = judge(scored, trial.version, champion, bounds)
+        if judgement.verdict == "withdraw":
+            _withdraw(settings, trial, judgement)
+        return judgement
+    judgement = judge(scored, champion, trial.version, bounds)
+    previous = judge(scored, trial.version, champion, bounds)
+    if judgement.verdict == "withdraw" and previous.verdict != "withdraw":
+        _withdraw(settings, trial, judgement)
+        rollback(settings, int(trial.version), reason=f"in life: {judgement.reason}")
+    return judgement
 
 
-def _end(settings: Settings, trial: Trial, found: Judgement) -> None:
-    """End the trial and say why: in the journal, and as an alarm."""
+def _is_over(settings: Settings, trial: Trial, scored: pd.DataFrame) -> bool:
+    origins = scored.loc[scored["model"] == trial.version, "origin"]
+    return len(origins) > 0 and (origins.max() - origins.min()).days >= settings.gate.trial_days
+
+
+def _withdraw(settings: Settings, trial: Trial, judgement: Judgement) -> None:
+    """End the trial; the journal and an alarm say why."""
     write_trial(settings.releases, None)
-    _journal(settings, trial, "withdraw", found.reason, found)
+    _journal(settings, trial, "withdraw", judgement.reason, judgement)
     today = last_day(store.read_all(settings.data))
-    raised = alarm("withdrawn", f"version {trial.version}", found.as_dict())
+    raised = alarm("withdrawn", f"version {trial.version}", judgement.as_dict())
     with Ledger(settings.ledger_url) as ledger:
         ledger.record_alarms([raised | {"origin": today}])
 
 
 def _journal(
-    settings: Settings, trial: Trial, verdict: str, reason: str, found: Judgement | None = None
+    settings: Settings,
+    trial: Trial,
+    verdict: str,
+    reason: str,
+    judgement: Judgement | None = None,
 ) -> None:
     with Ledger(settings.ledger_url) as ledger:
         ledger.record_decision(
             kind="canary" if trial.share else "shadow",
             model_version=trial.version,
-            champion_version=Releases(settings.releases).champion().version,
+            champion_version=open_releases(settings).champion().version,
             verdict=verdict,
-            checks=[found.as_dict()] if found else [],
+            checks=[judgement.as_dict()] if judgement else [],
             origin=last_day(store.read_all(settings.data)),
             approver=getpass.getuser() if verdict in {"start", "stop"} else None,
             reason=reason,
@@ -138,7 +145,7 @@ def _journal(
 
 
 def _scored(settings: Settings, model: Model) -> pd.DataFrame:
-    """Return the forecasts of a trial's length, served or in the shadow, with their outcomes."""
+    """Return the recent forecasts, served or in the shadow, with their outcomes and costs."""
     tables = store.read_all(settings.data)
     today = last_day(tables)
     first = today - pd.Timedelta(days=2 * settings.gate.trial_days)
@@ -146,8 +153,9 @@ def _scored(settings: Settings, model: Model) -> pd.DataFrame:
         both = [
             ledger.forecasts(since=first, until=today, shadow=shadow) for shadow in (False, True)
         ]
-    made = pd.concat(both, ignore_index=True)
-    made = made.assign(model=made["model_version"]).sort_values("made_at", kind="stable")
+    forecasts = pd.concat(both, ignore_index=True)
+    forecasts = forecasts.assign(model=forecasts["model_version"]).sort_values(
+        "made_at", kind="stable"
+    )
     truth = recent_demand(model, feature.past(tables, today))
-    costs = unit_costs(schema.latest("items", tables["items"]))
-    return outcomes(made.drop_duplicates(KEY, keep="last"), truth, costs)
+    return outcomes(forecasts.drop_duplicates(KEY, keep="last"), truth, item_costs(tables))

@@ -9,7 +9,7 @@ from salescast.contract.schema import last_day
 from salescast.data import store, versions
 from salescast.data.files import write_frame
 from salescast.errors import StoreUnavailableError
-from salescast.release import Bundle, Release, beside, issue_all
+from salescast.release import Bundle, Release, issue_all, served_and_shadow
 from salescast.settings import Settings
 from salescast.stages.configured import champion_release, open_releases
 from salescast.stages.partitions import Each, Partition, one_by_one, pool
@@ -24,7 +24,9 @@ def forecast(settings: Settings, each: Each = one_by_one) -> dict[str, Any]:
     champion, trusted = champion_release(settings), settings.model.trusted_types
     data_version = versions.data_version(settings.data)
     issued = partial(_issued, settings, data_version, each)
-    served, shadow = beside(settings.releases, champion, issued(champion), issued, trusted)
+    served, shadow = served_and_shadow(
+        settings.releases, champion, issued(champion), issued, trusted
+    )
     recorded = record(settings, {"forecasts": served, "shadow": shadow})
     write_frame(settings.build / "forecasts.parquet", served)
     result = {

@@ -11,7 +11,7 @@ from salescast.data.files import read_frame, write_frame, write_json
 from salescast.ordering.orders import Cycle, Limit, Values, due, propose
 from salescast.ordering.replenishment import SERIES, draw, planner_orders, position, recent_sales
 from salescast.ordering.sample_paths import Dependence
-from salescast.release import Bundle, feature_rows, open_rival
+from salescast.release import Bundle, feature_rows, open_trial
 from salescast.settings import Costs, Settings
 from salescast.stages.configured import champion_release, order_cycle
 from salescast.stages.spool import record
@@ -51,7 +51,7 @@ def _sample_paths(
     drawn = _drawn(champion, tables, stock, cycle)
     on_trial = receipts["model_version"].to_numpy() != champion.version
     if on_trial.any():
-        rival = open_rival(settings.releases, champion, settings.model.trusted_types)
+        rival = open_trial(settings.releases, champion, settings.model.trusted_types)
         if rival:
             drawn[on_trial] = _drawn(rival[1], tables, stock[on_trial], cycle)
     return drawn

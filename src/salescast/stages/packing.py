@@ -1,10 +1,8 @@
-"""What goes into a release: most of it written at registration, put together at promotion."""
+"""Put releases together: most parts are written at registration, the rest at promotion."""
 
 import hashlib
-import shutil
 import sys
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +12,20 @@ from salescast import release
 from salescast.contract import schema
 from salescast.contract.schema import Tables
 from salescast.data import store
-from salescast.data.files import plain, present, replace
-from salescast.errors import DataQualityError
+from salescast.data.files import plain, present, read_json, replace
+from salescast.errors import DataQualityError, NoChampionError
 from salescast.models.fallback import climatology
 from salescast.models.forecaster import from_payload, predict
-from salescast.ordering.orders import unit_costs
-from salescast.registry import Registry, Version
-from salescast.release.bundle import COLUMNS, MATTERS
+from salescast.ordering.orders import item_costs
+from salescast.registry import Version
+from salescast.release import Release
+from salescast.release.bundle import COLUMNS, MATTERS, installed
 from salescast.settings import Settings
+from salescast.stages.configured import open_registry, open_releases
 
 DRAFT = "release"
 LOCK = "requirements.lock"
 SERVING = (*MATTERS, "fastapi", "holidays", "pyarrow", "pydantic", "sqlalchemy", "uvicorn")
-FROM_RUN = ("scorecard.json", "quality.json")
 
 
 def write_draft(settings: Settings, payload: dict[str, Any], rows: pd.DataFrame) -> Path:
@@ -47,21 +46,18 @@ def write_draft(settings: Settings, payload: dict[str, Any], rows: pd.DataFrame)
         "environment": _environment(settings.root),
         "examples": release.example_of(rows, answers),
     }
+    files = {f"{name}.json": release.encode(plain(part)) for name, part in parts.items()}
+    fallback = present(settings.build / "fallback.skops", "train")
     folder = settings.build / DRAFT
-    for name, part in parts.items():
-        replace(
-            folder / f"{name}.json", partial(Path.write_bytes, data=release.encode(plain(part)))
-        )
-    twin = present(settings.build / "fallback.skops", "train")
-    replace(folder / twin.name, lambda path: shutil.copyfile(twin, path))
+    for name, content in {**files, fallback.name: fallback.read_bytes()}.items():
+        replace(folder / name, partial(Path.write_bytes, data=content))
     return folder
 
 
 def _costs(settings: Settings, tables: Tables) -> dict[str, Any]:
-    items = unit_costs(schema.latest("items", tables["items"])).set_index("item_id")
     return settings.costs.model_dump() | {
         "currency": settings.product.currency,
-        "items": items.to_dict("index"),
+        "items": item_costs(tables).set_index("item_id").to_dict("index"),
     }
 
 
@@ -69,43 +65,66 @@ def _environment(root: Path) -> dict[str, Any]:
     locks = (root / LOCK, Path(__file__).parents[3] / LOCK)
     lock = next((path for path in locks if path.exists()), None)
     return {
-        "installed": {name: found for name in SERVING if (found := _installed(name))},
+        "installed": {name: installed(name) for name in SERVING if installed(name)},
         "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock else None,
         "python": sys.version.split()[0],
     }
 
 
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+def decision_of(settings: Settings, version: int | None) -> dict[str, Any]:
+    """Return the gate's decision on a registered version, or on the last one judged here."""
+    path = settings.build / "decision.json"
+    if version is not None:
+        registered = _registered(settings, version)
+        path = open_registry(settings).artifact(registered, "decision.json")
+    decision: dict[str, Any] = read_json(path, "gate")
+    return decision
 
 
-def assemble(
-    settings: Settings, registry: Registry, made: Version, decision: dict[str, Any]
-) -> dict[str, bytes]:
-    """Return the files of the release of a registered version.
+def publish(settings: Settings, decision: dict[str, Any]) -> str:
+    """Put the judged version's release into the release folder and its run; return its digest.
 
-    Raises DataQualityError where the version was registered without them: train again.
+    Raises DataQualityError where it was registered without the parts of a release.
     """
-    draft = registry.artifact(made, DRAFT)
+    registry, version = open_registry(settings), _registered(settings, decision["version"])
+    releases = open_releases(settings)
+    digest = releases.publish(str(version.number), _files(settings, version, decision))
+    published = Release(0, str(version.number), digest)
+    releases.read(published)  # what services could not load is not promoted
+    registry.log_artifact(version, settings.releases / published.folder)
+    registry.tag(version, "release_sha256", digest)
+    return digest
+
+
+def _registered(settings: Settings, number: int) -> Version:
+    version = open_registry(settings).version(number)
+    if version is None:
+        raise NoChampionError(f"no version {number} is registered; run `salescast train` first")
+    return version
+
+
+def _files(settings: Settings, version: Version, decision: dict[str, Any]) -> dict[str, bytes]:
+    registry = open_registry(settings)
+    draft = registry.artifact(version, DRAFT)
     if not draft.is_dir():
-        raise DataQualityError(f"version {made.number} was registered without a release; train")
-    files = {path.name: path.read_bytes() for path in sorted(draft.iterdir())}
-    files |= {name: registry.artifact(made, name).read_bytes() for name in FROM_RUN}
-    files["model.skops"] = registry.model_file(made)
-    files["decision.json"] = release.encode(plain(decision))
-    files["about.json"] = release.encode(_about(settings, made))
-    return files
+        raise DataQualityError(
+            f"version {version.number} was registered without a release; train again"
+        )
+    records = [registry.artifact(version, name) for name in ("scorecard.json", "quality.json")]
+    return {
+        **{path.name: path.read_bytes() for path in (*draft.iterdir(), *records)},
+        "model.skops": registry.model_file(version),
+        "decision.json": release.encode(plain(decision)),
+        "about.json": release.encode(_about(settings, version)),
+    }
 
 
-def _about(settings: Settings, made: Version) -> dict[str, Any]:
-    tags = made.tags
+def _about(settings: Settings, version: Version) -> dict[str, Any]:
+    tags = version.tags
     return {
         "name": settings.product.model,
-        "version": str(made.number),
-        "run_id": made.run_id,
+        "version": str(version.number),
+        "run_id": version.run_id,
         "trained_until": tags.get("trained_until"),
         "trained_on": tags.get("data_version"),
         "git_commit": tags.get("git_commit"),

@@ -14,7 +14,7 @@ from api.snapshot import answer, take
 from salescast.contract.schema import empty
 from salescast.features.point_in_time import build, past
 from salescast.models.forecaster import fit
-from salescast.release.forecasts import issue
+from salescast.release.issuing import issue
 from tests.builders import FIRST, make_tables
 
 ORIGIN = FIRST + pd.Timedelta(days=199)

@@ -5,7 +5,7 @@ import pytest
 
 from salescast.features.point_in_time import build, past
 from salescast.models.forecaster import fit
-from salescast.release.forecasts import issue
+from salescast.release.issuing import issue
 from tests.builders import FIRST, make_tables
 
 LEVELS = [0.1, 0.5, 0.9]
