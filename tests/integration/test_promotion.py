@@ -368,7 +368,7 @@ def test_a_release_folder_of_another_ledger_is_not_followed(settings):
     """Its changes are numbered by somebody else; which came last cannot be known."""
     promote(settings, 1)
     Releases(settings.releases).point(Release(9, "1", "0" * 64))
-    with pytest.raises(StoreUnavailableError, match="another ledger's"):
+    with pytest.raises(StoreUnavailableError, match="belongs to another ledger"):
         promote(settings, 2)
 
 

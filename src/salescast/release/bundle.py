@@ -164,7 +164,9 @@ def _check_examples(bundle: Bundle, examples: Mapping[str, Any]) -> None:
     predicted = predict(bundle.model, rows, *levels)[numbers]
     if not len(answers) or not np.allclose(predicted, answers[numbers], TOLERANCE, 1e-12):
         raise ValueError("the model does not predict its own examples")
-    if not np.isfinite(predict(bundle.fallback, without_weather(rows), *levels)[numbers]).all(axis=None):
+    if not np.isfinite(predict(bundle.fallback, without_weather(rows), *levels)[numbers]).all(
+        axis=None
+    ):
         raise ValueError("the fallback model does not predict the examples")
 
 
