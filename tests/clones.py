@@ -32,9 +32,9 @@ def shrink(data: Path) -> None:
     """Keep the 18 series of the size "small" in every file."""
     for path in data.rglob("*.parquet"):
         names = SMALL.keys() & set(parquet.read_schema(path).names)
-        wanted = [(name, "in", SMALL[name]) for name in sorted(names)]
+        conditions = [(name, "in", SMALL[name]) for name in sorted(names)]
         rows = parquet.ParquetFile(path).read()
-        parquet.write_table(rows.filter(parquet.filters_to_expression(wanted)), path)
+        parquet.write_table(rows.filter(parquet.filters_to_expression(conditions)), path)
 
 
 def git_status(folder: Path) -> str:

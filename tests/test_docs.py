@@ -42,12 +42,12 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
 
 def test_each_page_of_the_code_is_on_the_site(site: Path) -> None:
     """Commands, tables and operations are described by what they are."""
-    told = {
+    pages = {
         name: (site / f"reference/{name}.html").read_text() for name in ("cli", "tables", "http")
     }
-    assert "salescast monitor" in told["cli"]
-    assert "weather_forecast" in told["tables"]
-    assert "/v1/forecasts/{store_id}/{item_id}" in told["http"]
+    assert "salescast monitor" in pages["cli"]
+    assert "weather_forecast" in pages["tables"]
+    assert "/v1/forecasts/{store_id}/{item_id}" in pages["http"]
 
 
 def test_each_page_is_in_the_navigation(site: Path) -> None:

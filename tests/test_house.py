@@ -21,22 +21,20 @@ WORDS = {"told", "said", "came", "wanted", "who", "ours", "theirs", "hers", "bes
 }
 # Rooms whose old names are not yet replaced → uses that are left. A number only ever falls; a room
 # without uses leaves the table.
-LEFT = {
+LEFT: dict[str, int] = {
     "api": 24,
-    "scripts": 14,
+    "scripts": 10,
     "src/salescast/client": 4,
     "src/salescast/data": 4,
-    "src/salescast/evaluation": 92,
+    "src/salescast/evaluation": 85,
     "src/salescast/features": 68,
     "src/salescast/ledger": 28,
-    "src/salescast/models": 43,
+    "src/salescast/models": 42,
     "src/salescast/monitoring": 29,
-    "src/salescast/ordering": 12,
     "src/salescast/quality": 70,
     "src/salescast/registry": 6,
-    "src/salescast/release": 28,
-    "src/salescast/reports": 24,
-    "src/salescast/stages": 93,
+    "src/salescast/release": 26,
+    "src/salescast/stages": 29,
 }
 # Private names that tests still use → why; those of libraries have no public one.
 PRIVATE = {

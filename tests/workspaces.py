@@ -61,7 +61,7 @@ def approve(root: Path) -> None:
     path.write_text(json.dumps(decision | {"verdict": "promote"}), "utf-8")
 
 
-class Said(tuple[int, str, str]):
+class CommandResult(tuple[int, str, str]):
     """Exit code, stdout and stderr of a command."""
 
     code = property(lambda self: self[0])
@@ -79,7 +79,7 @@ class Said(tuple[int, str, str]):
 
 def run_here(
     root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *words: str
-) -> Said:
+) -> CommandResult:
     """Run the command line in this process, as if typed in `root`.
 
     The command may set its own environment, as `serve --host` does; it is undone after.
@@ -89,10 +89,10 @@ def run_here(
     config = {"SALESCAST_CONFIG": str(root / "config.toml")}
     with patch.dict(os.environ, config), pytest.raises(SystemExit) as ended:
         main()
-    return Said((int(ended.value.code or 0), *capfd.readouterr()))
+    return CommandResult((int(ended.value.code or 0), *capfd.readouterr()))
 
 
-def run_apart(root: Path, *words: str, **options: Any) -> Said:
+def run_apart(root: Path, *words: str, **options: Any) -> CommandResult:
     """Run the command line as a process of its own, as a person does."""
     environment = os.environ | {"SALESCAST_CONFIG": str(root / "config.toml")}
     code = "from salescast.cli import main; main()"
@@ -105,4 +105,4 @@ def run_apart(root: Path, *words: str, **options: Any) -> Said:
         timeout=120,
         **options,
     )
-    return Said((done.returncode, done.stdout, done.stderr))
+    return CommandResult((done.returncode, done.stdout, done.stderr))

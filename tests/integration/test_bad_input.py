@@ -102,11 +102,11 @@ def test_a_file_that_cannot_be_read_is_refused_whole(shop, monkeypatch, capfd, n
     spoil(shop)
     before = contents(shop / "data")
 
-    said = run_here(shop, monkeypatch, capfd, "ingest", "--until", DAY)
+    done = run_here(shop, monkeypatch, capfd, "ingest", "--until", DAY)
 
-    assert said.code == 1
-    assert [word for word in words if word not in said.error] == []
-    assert said.out == ""
+    assert done.code == 1
+    assert [word for word in words if word not in done.error] == []
+    assert done.out == ""
     assert contents(shop / "data") == before
     assert not (shop / "build" / "incoming").exists()
 
@@ -127,11 +127,11 @@ def test_rows_that_cannot_be_are_set_aside_by_name_and_the_others_stored(shop, m
     }
     absurd = [good | {"recorded_at": f"{DAY} 22:59:0{i}"} | v for i, v in enumerate(bad.values())]
     out_of_order = sales.sample(frac=1, random_state=1)
-    told = [out_of_order, pd.DataFrame([*absurd, other | {"units": "77"}])]
-    pd.concat(told).to_csv(sales_of(shop), index=False)
+    rows = [out_of_order, pd.DataFrame([*absurd, other | {"units": "77"}])]
+    pd.concat(rows).to_csv(sales_of(shop), index=False)
     change(shop, "weather_observed", temp_c="451")
 
-    said = run_here(shop, monkeypatch, capfd, "ingest", "--until", DAY)
+    done = run_here(shop, monkeypatch, capfd, "ingest", "--until", DAY)
 
     quarantined = {
         path.stem.partition("-2")[0]: pd.read_csv(path)
@@ -140,10 +140,10 @@ def test_rows_that_cannot_be_are_set_aside_by_name_and_the_others_stored(shop, m
     reasons = " ".join(quarantined["sales"]["reason"])
     weather = quarantined["weather_observed"]["reason"].item()
     stored = store.read(shop / "data", "sales")
-    assert said.code == 0, said.err
+    assert done.code == 0, done.err
     assert [name for name in [*bad, "sales_keys_unique"] if name not in reasons] == []
     assert "weather_observed_temp_c_in_range: temp_c is 451" in weather
-    assert f"{len(quarantined['sales']) + 1} quarantined" in said.err
+    assert f"{len(quarantined['sales']) + 1} quarantined" in done.err
     assert len(stored) == 4 * COUNT - 1  # all but the row that was told two ways
     assert stored["units"].between(0, 76).all()
 
@@ -156,12 +156,12 @@ def test_a_delivery_cut_off_is_rejected_and_kept_for_inspection(shop, monkeypatc
     )
     before = contents(shop / "data")
 
-    said = run_here(shop, monkeypatch, capfd, "ingest", "--until", DAY)
+    done = run_here(shop, monkeypatch, capfd, "ingest", "--until", DAY)
 
-    assert said.code == 1
-    assert "sales_rows_per_day" in said.error
-    assert str(shop / "build" / "quarantine") in said.error
-    assert "deliver the day again, whole" in said.error
+    assert done.code == 1
+    assert "sales_rows_per_day" in done.error
+    assert str(shop / "build" / "quarantine") in done.error
+    assert "deliver the day again, whole" in done.error
     assert contents(shop / "data") == before
 
 
@@ -172,9 +172,9 @@ def test_after_the_fix_the_next_run_stores_the_day(shop, monkeypatch, capfd):
     run_here(shop, monkeypatch, capfd, "ingest", "--until", DAY)
     sales_of(shop).write_bytes(whole)
 
-    said = run_here(shop, monkeypatch, capfd, "ingest", "--until", DAY)
+    done = run_here(shop, monkeypatch, capfd, "ingest", "--until", DAY)
 
-    assert said.code == 0, said.err
+    assert done.code == 0, done.err
     assert len(store.read(shop / "data", "sales")) == 4 * COUNT
 
 
@@ -183,11 +183,11 @@ def test_too_early_a_command_says_what_to_run_first(tmp_path, monkeypatch, capfd
     """No data, no champion, no decision: one line with the command that is missing."""
     make_workspace(tmp_path, {})
 
-    said = run_here(tmp_path, monkeypatch, capfd, command)
+    done = run_here(tmp_path, monkeypatch, capfd, command)
 
-    assert said.code == 1
-    assert "salescast " in said.error or "no previous champion" in said.error
-    assert said.out == ""
+    assert done.code == 1
+    assert "salescast " in done.error or "no previous champion" in done.error
+    assert done.out == ""
 
 
 @pytest.mark.parametrize(
@@ -201,40 +201,40 @@ def test_a_registry_out_of_reach_is_one_line_naming_it(shop, monkeypatch, capfd,
     """Nobody answers, or the disk does not: within seconds the line says which key to look at."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
 
-    said = run_here(shop, monkeypatch, capfd, "promote", "1", "--approve", "agreed")
+    done = run_here(shop, monkeypatch, capfd, "promote", "1", "--approve", "agreed")
 
-    assert said.code == 1
-    assert where in said.error
-    assert "stores.mlflow_uri" in said.error
+    assert done.code == 1
+    assert where in done.error
+    assert "stores.mlflow_uri" in done.error
 
 
 def test_a_port_in_use_is_one_line_naming_it(shop, monkeypatch, capfd):
     """`serve` on a used port says which port, and how to choose another."""
     with socket.create_server(("127.0.0.1", 0)) as used:
         port = used.getsockname()[1]
-        said = run_here(shop, monkeypatch, capfd, "serve", "--port", str(port))
+        done = run_here(shop, monkeypatch, capfd, "serve", "--port", str(port))
 
-    assert said.code == 2
-    assert f"cannot listen on 127.0.0.1:{port}" in said.error
-    assert "--port" in said.error
+    assert done.code == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in done.error
+    assert "--port" in done.error
 
 
 def test_an_unknown_host_is_one_line_naming_it(shop, monkeypatch, capfd):
     """A host that is not ours or no host at all."""
-    said = run_here(shop, monkeypatch, capfd, "serve", "--host", "192.0.2.1", "--port", "0")
+    done = run_here(shop, monkeypatch, capfd, "serve", "--host", "192.0.2.1", "--port", "0")
 
-    assert said.code == 2
-    assert "cannot listen on 192.0.2.1:0" in said.error
+    assert done.code == 2
+    assert "cannot listen on 192.0.2.1:0" in done.error
 
 
 def test_a_key_misspelt_is_one_line_naming_it(shop, monkeypatch, capfd):
     """File and environment alike, exit code 2."""
     monkeypatch.setenv("SALESCAST_SERVNG__PORT", "1")
 
-    said = run_here(shop, monkeypatch, capfd, "forecast")
+    done = run_here(shop, monkeypatch, capfd, "forecast")
 
-    assert said.code == 2
-    assert "SALESCAST_SERVNG__PORT: unknown section servng" in said.error
+    assert done.code == 2
+    assert "SALESCAST_SERVNG__PORT: unknown section servng" in done.error
 
 
 def _full_disk() -> None:
@@ -245,10 +245,10 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(shop):
     """The system refuses the bytes: the data stay as they were, and the next run stores them."""
     before = contents(shop / "data")
 
-    said = run_apart(shop, "ingest", "--until", DAY, preexec_fn=_full_disk)
+    done = run_apart(shop, "ingest", "--until", DAY, preexec_fn=_full_disk)
 
-    assert said.code == 1
-    assert "free space" in said.error
+    assert done.code == 1
+    assert "free space" in done.error
     assert contents(shop / "data") == before
     assert not (shop / "build" / "incoming").exists()
 
@@ -272,11 +272,11 @@ def test_a_damaged_result_is_one_line_naming_file_and_stage(shop, monkeypatch, c
     """Something else wrote into build/: the line says which stage makes the file anew."""
     (shop / "build" / "decision.json").write_text('{"verdict": "prom')
 
-    said = run_here(shop, monkeypatch, capfd, "promote")
+    done = run_here(shop, monkeypatch, capfd, "promote")
 
-    assert said.code == 1
-    assert "decision.json: damaged" in said.error
-    assert "salescast stage gate" in said.error
+    assert done.code == 1
+    assert "decision.json: damaged" in done.error
+    assert "salescast stage gate" in done.error
 
 
 def test_a_damaged_table_is_one_line_naming_the_file(shop, monkeypatch, capfd):
@@ -284,8 +284,8 @@ def test_a_damaged_table_is_one_line_naming_the_file(shop, monkeypatch, capfd):
     damaged = shop / "data" / "sales" / "2023-01.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-20])
 
-    said = run_here(shop, monkeypatch, capfd, "train")
+    done = run_here(shop, monkeypatch, capfd, "train")
 
-    assert said.code == 1
-    assert str(damaged) in said.error
-    assert "dvc checkout" in said.error
+    assert done.code == 1
+    assert str(damaged) in done.error
+    assert "dvc checkout" in done.error

@@ -23,7 +23,7 @@ from tests.workspaces import (
     DAYS,
     FORTNIGHT,
     LAST,
-    Said,
+    CommandResult,
     approve,
     contents,
     make_workspace,
@@ -56,7 +56,7 @@ def parsed(out: str) -> dict:
 
 
 @pytest.fixture(scope="module")
-def training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
+def training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CommandResult]:
     """Workspace that ends a fortnight before the newest day in its inbox; what `train` said."""
     root = make_workspace(tmp_path_factory.mktemp("cli") / "shop", make_tables(DAYS))
     store.append(root / "data", as_of(make_tables(DAYS), LAST - FORTNIGHT))
@@ -64,7 +64,7 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
 
 
 @pytest.fixture(scope="module")
-def trained(training: tuple[Path, Said]) -> Path:
+def trained(training: tuple[Path, CommandResult]) -> Path:
     """Return the workspace with a judged challenger."""
     return training[0]
 
@@ -121,20 +121,20 @@ def test_help_lists_the_commands_that_are_tested():
 
 def test_without_a_command_the_help_is_shown(tmp_path, monkeypatch, capfd):
     """Whoever types `salescast` sees what there is."""
-    said = run_here(tmp_path, monkeypatch, capfd)
+    done = run_here(tmp_path, monkeypatch, capfd)
 
-    assert "ingest" in said.out + said.err
-    assert said.code in (0, 2)
+    assert "ingest" in done.out + done.err
+    assert done.code in (0, 2)
 
 
 @pytest.mark.parametrize("words", [("walk",), ("ingest", "--until", "2023-13-01"), ("stage",)])
 def test_wrong_words_are_a_usage_error(tmp_path, monkeypatch, capfd, words):
     """Unknown command, impossible date, missing name: exit code 2 and no traceback."""
-    said = run_here(make_workspace(tmp_path / "w", {}), monkeypatch, capfd, *words)
+    done = run_here(make_workspace(tmp_path / "w", {}), monkeypatch, capfd, *words)
 
-    assert said.code == 2
-    assert "Traceback" not in said.err
-    assert said.out == ""
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    assert done.out == ""
 
 
 def test_ingest_stores_the_days_up_to_the_one_named(tmp_path, monkeypatch, capfd):
@@ -142,11 +142,11 @@ def test_ingest_stores_the_days_up_to_the_one_named(tmp_path, monkeypatch, capfd
     root = make_workspace(tmp_path / "shop", make_tables(60))
     until = pd.Timestamp("2023-02-20")
 
-    said = run_here(root, monkeypatch, capfd, "ingest", "--until", "2023-02-20", "--json")
+    done = run_here(root, monkeypatch, capfd, "ingest", "--until", "2023-02-20", "--json")
 
-    result = parsed(said.out)
+    result = parsed(done.out)
     sales = store.read(root / "data", "sales")
-    assert said.code == 0
+    assert done.code == 0
     assert sales["date"].max() == until
     assert result["rows"]["sales"] == len(sales)
     assert result["data_version"] == versions.data_version(root / "data")
@@ -158,10 +158,10 @@ def test_ingest_twice_finds_nothing_new(tmp_path, monkeypatch, capfd):
     store.append(root / "data", make_tables(20))
     before = contents(root / "data")
 
-    said = run_here(root, monkeypatch, capfd, "ingest", "--until", "2023-01-21")
+    done = run_here(root, monkeypatch, capfd, "ingest", "--until", "2023-01-21")
 
-    assert said.code == 0
-    assert "nothing new up to 2023-01-21" in said.err
+    assert done.code == 0
+    assert "nothing new up to 2023-01-21" in done.err
     assert contents(root / "data") == before
 
 
@@ -187,9 +187,9 @@ def test_ingest_commit_commits_the_pin_and_nothing_else(tmp_path, monkeypatch, c
         monkeypatch.setenv(f"GIT_{name}_NAME", "t")
         monkeypatch.setenv(f"GIT_{name}_EMAIL", "t@example.org")
 
-    said = run_here(root, monkeypatch, capfd, "ingest", "--until", "2023-01-21", "--commit")
+    done = run_here(root, monkeypatch, capfd, "ingest", "--until", "2023-01-21", "--commit")
 
-    assert said.code == 0, said.err
+    assert done.code == 0, done.err
     assert git(root, "show", "--name-only", "--format=%s").split("\n\n")[1].split() == ["data.dvc"]
     assert "A  notes.txt" in git(root, "status", "--porcelain")
     assert versions.pinned_version(root) == versions.data_version(root / "data")
@@ -201,26 +201,26 @@ def test_commit_outside_a_repository_says_what_is_missing(tmp_path, monkeypatch,
     root = make_workspace(tmp_path / "shop", make_tables(20))
     store.append(root / "data", make_tables(20))
 
-    said = run_here(root, monkeypatch, capfd, "ingest", "--until", "2023-01-21", "--commit")
+    done = run_here(root, monkeypatch, capfd, "ingest", "--until", "2023-01-21", "--commit")
 
-    assert said.code == 2
-    assert "no data.dvc to commit" in said.error
+    assert done.code == 2
+    assert "no data.dvc to commit" in done.error
 
 
 def test_stage_runs_one_stage_and_prints_its_sentence(trained, monkeypatch, capfd):
     """`stage version` prints what is pinned."""
-    said = run_here(trained, monkeypatch, capfd, "stage", "version")
+    done = run_here(trained, monkeypatch, capfd, "stage", "version")
 
-    assert said.code == 0
-    assert said.out == f"data version {versions.data_version(trained / 'data')}\n"
+    assert done.code == 0
+    assert done.out == f"data version {versions.data_version(trained / 'data')}\n"
 
 
 def test_an_unknown_stage_is_an_error_naming_all(trained, monkeypatch, capfd):
     """The line lists the stages there are."""
-    said = run_here(trained, monkeypatch, capfd, "stage", "bake")
+    done = run_here(trained, monkeypatch, capfd, "stage", "bake")
 
-    assert said.code == 2
-    assert re.search("no stage 'bake'; there are ingest, version, validate", said.error)
+    assert done.code == 2
+    assert re.search("no stage 'bake'; there are ingest, version, validate", done.error)
 
 
 def test_a_refused_challenger_is_exit_code_3_with_reasons(trained, monkeypatch, capfd, tmp_path):
@@ -232,61 +232,61 @@ def test_a_refused_challenger_is_exit_code_3_with_reasons(trained, monkeypatch, 
     refused = decision | {"verdict": "refuse", "checks": [check]}
     (tmp_path / "build" / "decision.json").write_text(json.dumps(refused))
 
-    said = run_here(tmp_path, monkeypatch, capfd, "promote", "--json")
+    done = run_here(tmp_path, monkeypatch, capfd, "promote", "--json")
 
-    assert said.code == 3
-    assert "is refused: bias is +40%" in said.error
-    assert said.out == ""
+    assert done.code == 3
+    assert "is refused: bias is +40%" in done.error
+    assert done.out == ""
 
 
 def test_promote_twice_promotes_once(released, monkeypatch, capfd):
     """The champion is the champion already; it is said again and nothing changes."""
-    said = run_here(released, monkeypatch, capfd, "promote", "--json")
+    done = run_here(released, monkeypatch, capfd, "promote", "--json")
 
-    assert said.code == 0
-    assert parsed(said.out)["version"] == 1
+    assert done.code == 0
+    assert parsed(done.out)["version"] == 1
 
 
 def test_rollback_without_a_previous_champion_says_so(released, monkeypatch, capfd):
     """One version was ever promoted."""
-    said = run_here(released, monkeypatch, capfd, "rollback")
+    done = run_here(released, monkeypatch, capfd, "rollback")
 
-    assert said.code == 1
-    assert "no previous champion" in said.error
+    assert done.code == 1
+    assert "no previous champion" in done.error
 
 
 def test_canary_judges_what_is_on_trial(released, monkeypatch, capfd):
     """After a first promotion nothing is: there was no champion before."""
-    said = run_here(released, monkeypatch, capfd, "canary")
-    assert (said.code, said.out.strip()) == (0, "nothing is on trial")
+    done = run_here(released, monkeypatch, capfd, "canary")
+    assert (done.code, done.out.strip()) == (0, "nothing is on trial")
 
 
 def test_canary_needs_a_version_that_was_judged(released, monkeypatch, capfd):
     """Version 9 is none, and the error says what to run."""
-    said = run_here(released, monkeypatch, capfd, "canary", "9", "--share", "0.1")
-    assert said.code == 1
-    assert "no version 9 is registered" in said.error
+    done = run_here(released, monkeypatch, capfd, "canary", "9", "--share", "0.1")
+    assert done.code == 1
+    assert "no version 9 is registered" in done.error
 
 
 def test_forecast_again_says_the_same_and_records_nothing_new(released, monkeypatch, capfd):
     """`forecast --json`: same data, same model, same receipts."""
     settings = read_settings(released / "config.toml")
 
-    said = run_here(released, monkeypatch, capfd, "forecast", "--json")
+    done = run_here(released, monkeypatch, capfd, "forecast", "--json")
 
-    result = parsed(said.out)
+    result = parsed(done.out)
     with Ledger(settings.ledger_url) as ledger:
         recorded = len(ledger.forecasts())
-    assert said.code == 0
+    assert done.code == 0
     assert (result["series"], recorded) == (4, 4 * 14)
     assert result["data_version"] == versions.data_version(released / "data")
 
 
 def test_forecast_proposes_an_order_for_every_series(released, monkeypatch, capfd):
     """Whole packs, beside the old rule's, under the receipt of the forecast they rest on."""
-    said = run_here(released, monkeypatch, capfd, "forecast", "--json")
+    done = run_here(released, monkeypatch, capfd, "forecast", "--json")
 
-    result = parsed(said.out)["orders"]
+    result = parsed(done.out)["orders"]
     with Ledger(read_settings(released / "config.toml").ledger_url) as ledger:
         orders = ledger.orders(origin=pd.Timestamp(result["origin"]))
         assert not ledger.receipt(orders["receipt_id"].iloc[0]).empty
@@ -299,29 +299,29 @@ def test_receipt_prints_the_forecast_it_stands_for(released, monkeypatch, capfd)
     """`receipt --json`: fourteen days of one series."""
     rows = pd.read_parquet(released / "build" / "forecasts.parquet")
 
-    said = run_here(released, monkeypatch, capfd, "receipt", rows["receipt_id"][0], "--json")
+    done = run_here(released, monkeypatch, capfd, "receipt", rows["receipt_id"][0], "--json")
 
-    days = parsed(said.out)["forecast"]
-    assert said.code == 0
+    days = parsed(done.out)["forecast"]
+    assert done.code == 0
     assert [day["lead_time"] for day in days] == list(range(1, 15))
 
 
 def test_an_unknown_receipt_is_an_error_naming_it(released, monkeypatch, capfd):
     """Nothing is made up."""
-    said = run_here(released, monkeypatch, capfd, "receipt", "none")
+    done = run_here(released, monkeypatch, capfd, "receipt", "none")
 
-    assert said.code == 1
-    assert "no forecast has the receipt none" in said.error
+    assert done.code == 1
+    assert "no forecast has the receipt none" in done.error
 
 
 def test_monitor_scores_what_has_come_true(released, monkeypatch, capfd):
     """`monitor --json` after a fortnight: every forecast matured, a report on disk."""
     store.append(released / "data", make_tables(DAYS))
 
-    said = run_here(released, monkeypatch, capfd, "monitor", "--json")
+    done = run_here(released, monkeypatch, capfd, "monitor", "--json")
 
-    result = parsed(said.out)
-    assert said.code == 0, said.err
+    result = parsed(done.out)
+    assert done.code == 0, done.err
     assert result["live"]["matured"] == 1.0
     assert Path(result["report"]).read_text().startswith("<!")
 
@@ -353,23 +353,23 @@ def test_run_without_data_is_one_line_on_a_process_of_its_own(tmp_path):
     """`run` with an empty inbox, as a person types it: exit code 1, one line, stdout empty."""
     root = make_workspace(tmp_path / "shop", {})
 
-    said = run_apart(root, "run", "--workspace", ".", "--engine", "inline", "--json")
+    done = run_apart(root, "run", "--workspace", ".", "--engine", "inline", "--json")
 
-    assert said.code == 1
-    assert "no such file; put" in said.error
-    assert said.out == ""
+    assert done.code == 1
+    assert "no such file; put" in done.error
+    assert done.out == ""
 
 
 def test_train_ends_as_the_gate_decides(training):
     """JSON alone on stdout, the steps on stderr; exit code 0 where promoted, 3 where refused."""
-    said = training[1]
+    done = training[1]
 
-    decision = parsed(said.out)
+    decision = parsed(done.out)
 
     assert decision["version"] == 1
-    assert said.code == (0 if decision["verdict"] == "promote" else 3), said.err
-    assert "Traceback" not in said.err
-    assert re.search(r"^backtest +\d", said.err, re.MULTILINE)
+    assert done.code == (0 if decision["verdict"] == "promote" else 3), done.err
+    assert "Traceback" not in done.err
+    assert re.search(r"^backtest +\d", done.err, re.MULTILINE)
 
 
 def test_keys_are_created_listed_and_revoked(tmp_path, monkeypatch, capfd):
@@ -391,7 +391,7 @@ def test_receipt_replay_says_from_what_it_was_rebuilt(released, monkeypatch, cap
     """`receipt --replay`: the release and the data version."""
     rows = pd.read_parquet(released / "build" / "forecasts.parquet")
 
-    said = run_here(released, monkeypatch, capfd, "receipt", rows["receipt_id"][0], "--replay")
+    done = run_here(released, monkeypatch, capfd, "receipt", rows["receipt_id"][0], "--replay")
 
-    assert said.code == 0, said.err
-    assert "rebuilt bit for bit by version 1" in said.out
+    assert done.code == 0, done.err
+    assert "rebuilt bit for bit by version 1" in done.out
