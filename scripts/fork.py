@@ -1,9 +1,9 @@
 """A product of one's own: this repository with another name and without the simulated retailer.
 
 `new NAME DEST` makes it, with a history of its own: one commit, which the branch `upstream` keeps.
-`update UPSTREAM`, in the fork, makes the same from what is new here, commits it on `upstream` and
-merges that, so that git sees what both sides changed since.
-What goes: the paths of GONE, and what stands between comments that say so ("simulated").
+`update UPSTREAM`, in the fork, makes the same from the newest upstream commit, commits it on
+`upstream` and merges that, so that git sees what both sides changed since.
+The paths of REMOVED are left out, and every block between comments that say "simulated".
 """
 
 import json
@@ -16,132 +16,89 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from jinja2 import Template
+
 from salescast.errors import ConfigError, SalescastError
 
 ROOT = Path(__file__).parent.parent
 RECORD = ".fork.json"
-GONE = (  # of the simulated retailer, of its data, and what is told of them
-    *("src/godatamarkets", "bench", "tests/unit/bench"),
-    *("data.dvc", "dvc.lock", "sample-remote", ".dvc/plots", "docs/images"),
-    *("tests/unit/godatamarkets", "tests/unit/data/test_feeds.py", "tests/clones.py"),
-    *("tests/integration/test_oracle.py", "tests/integration/test_quality_faults.py"),
-    *("tests/integration/test_bench_small.py", "tests/integration/test_dvc_repro.py"),
-    *("tests/integration/test_gate_controls.py"),
-    *("tests/integration/test_fork.py", "tests/integration/test_twins.py"),
-    *("tests/integration/test_hostile.py", "tests/integration/test_replay.py"),
-    *("tests/e2e/test_lifecycle.py", "tests/e2e/test_uk_gift_retailer.py"),
-    *("docs/tutorial.md", "docs/reference/simulator.md", "docs/explanation/forecast-quality.md"),
-    *("docs/explanation/as-issued-weather.md", "docs/explanation/orders.md"),
-    "docs/explanation/a-year.md",
-    *("docs/how-to/bring-real-data.md", "docs/how-to/uk_gift_retailer.py"),
-    *("docs/notebook", "tests/integration/test_notebook.py"),
-    "docs/adr/0006-which-model.md",
-)
-KEPT = {"LICENSE", "requirements.lock", "fork.py"}  # as they are
-PLAIN = {".py", ".md", ".toml", ".yaml", ".yml", ".json", ".dvc", "", ".html", ".js", ".css"}
+README = Path(__file__).with_name("templates") / "fork_readme.md.jinja"
+REMOVED = """
+src/godatamarkets bench data.dvc dvc.lock sample-remote .dvc/plots
+tests/unit/godatamarkets tests/unit/bench tests/unit/data/test_feeds.py tests/clones.py
+tests/integration/test_oracle.py tests/integration/test_quality_faults.py
+tests/integration/test_bench_small.py tests/integration/test_dvc_repro.py
+tests/integration/test_gate_controls.py tests/integration/test_fork.py
+tests/integration/test_twins.py tests/integration/test_hostile.py tests/integration/test_replay.py
+tests/e2e/test_lifecycle.py tests/e2e/test_uk_gift_retailer.py
+docs/images docs/tutorial.md docs/notebook docs/reference/simulator.md docs/explanation/a-year.md
+docs/explanation/forecast-quality.md docs/explanation/as-issued-weather.md
+docs/explanation/orders.md docs/how-to/bring-real-data.md docs/how-to/uk_gift_retailer.py
+docs/adr/0006-which-model.md
+""".split()  # of the simulated retailer, its data, and what is written about them
+KEPT = {"LICENSE", "requirements.lock", "fork.py"}  # never rewritten
+TEXT = {".py", ".md", ".toml", ".yaml", ".yml", ".json", ".dvc", "", ".html", ".js", ".css"}
+TEXT |= {".jinja", ".txt"}
 FROM, TO = (f"[^\\n]*simulated: {word} here[^\\n]*\\n" for word in ("from", "to"))
 BLOCK = re.compile(f"^{FROM}.*?^{TO}", re.MULTILINE | re.DOTALL)
 LINE = re.compile(r"^.*  # simulated\n", re.MULTILINE)
 LINK = re.compile(r"\[([^\]]+)\]\((?!\w+:|#)([^)#\s]+)[^)]*\)")
 DVC_CONFIG = "[core]\n    analytics = false\n    check_update = false\n"
-README = """# {title}
-
-{name} forecasts, made from a reference application for machine learning in production.
-
-## Before the first forecast, decide
-
-- [ ] **What is one row?** Put `stores`, `items`, `sales` and `weather_observed` as CSV into
-  `inbox/` ([how](docs/how-to/bring-your-data.md)). Correct `src/salescast/contract/schema.py` where
-  your columns, units or possible values differ.
-- [ ] **What drives demand, and what is known ahead of it?** `src/salescast/features/`.
-- [ ] **What does a miss cost?** `unit_cost`, `holding_cost_per_day`, `goodwill_cost` of your items;
-  `[costs]` in `config.toml` says when you order.
-- [ ] **What must a model show?** `[gate]` in `config.toml`.
-- [ ] **What are your data allowed to do?** `src/salescast/quality/`: rules across tables and days.
-- [ ] **Where is it kept?** `dvc remote add --default NAME URL`, `[stores]`, and the settings of
-  your repository ([how](docs/how-to/ship.md)).
-- [ ] **Who owns what?** [People and process](docs/explanation/people-and-process.md).
-
-## Run it
-
-```console
-$ make doctor
-$ make run
-$ make check test
-```
-
-## Later
-
-```console
-$ make update-from-upstream
-```
-
-takes over what is new where this came from (`.fork.json` says from where and which commit) and
-merges it with what you changed.
-"""
 
 
 def new(name: str, destination: Path) -> int:
-    """Make the fork in `destination`, as one commit; return how many files it has.
+    """Make the fork in `destination`, as one commit; return the number of its files.
 
-    Raises ConfigError for a name that is none, or a destination that is not empty.
+    Raises ConfigError for an impossible name, or a destination that is not empty.
     """
     if not re.fullmatch(r"[a-z][a-z0-9-]{1,30}", name):
         raise ConfigError(f"NAME={name}: use small letters, digits and hyphens")
     if destination.exists() and any(destination.iterdir()):
         raise ConfigError(f"DEST={destination} is not empty; name a new folder")
-    record = {"name": name, "upstream": _origin(), "commit": git(ROOT, "rev-parse", "HEAD")}
-    make_tree(ROOT, destination, record)
+    origin = git(ROOT, "remote", "get-url", "origin") if git(ROOT, "remote") else ""
+    is_remote = "://" in origin or "@" in origin  # a folder is of use on this machine alone
+    commit = git(ROOT, "rev-parse", "HEAD")
+    make_tree(
+        ROOT,
+        destination,
+        {"name": name, "upstream": origin if is_remote else "", "commit": commit},
+    )
     git(destination, "init", "--quiet", "--initial-branch", "main")
-    _commit(destination, f"Begin {name} from {record['commit'][:10]}")
+    _commit(destination, f"Begin {name} from {commit[:10]}")
     git(destination, "branch", "upstream")
     return len(git(destination, "ls-files").splitlines())
 
 
-def _origin() -> str:
-    """Return the address this was cloned from; a folder of one machine is none."""
-    found = git(ROOT, "remote", "get-url", "origin") if git(ROOT, "remote") else ""
-    return found if "://" in found or "@" in found else ""
-
-
 def update(upstream: str) -> str:
-    """Merge what is new upstream into this fork; return the commit it is now at.
+    """Merge the newest upstream commit into this fork; return that commit.
 
-    Raises ConfigError where this is no fork, has uncommitted changes, or the merge needs a person.
+    Raises ConfigError where this is no fork, has uncommitted changes, or the merge has conflicts.
     """
     if not (ROOT / RECORD).exists():
         raise ConfigError(f"no {RECORD} here: this is no fork")
     if git(ROOT, "status", "--porcelain"):
-        raise ConfigError("commit or put away your changes first")
+        raise ConfigError("commit or stash your changes first")
     record = json.loads((ROOT / RECORD).read_text("utf-8"))
+    address = upstream or record["upstream"]
+    if not address:
+        raise ConfigError("upstream is unknown: set UPSTREAM=path-or-url")
+    if Path(address).is_dir():
+        address = Path(address).resolve().as_uri()
     with tempfile.TemporaryDirectory() as folder:
-        source, made = Path(folder, "upstream"), Path(folder, "made")
-        where = upstream or record["upstream"]
-        if not where:
-            raise ConfigError("say where upstream is: UPSTREAM=path-or-url")
-        git(ROOT, "clone", "--quiet", "--depth", "1", _address(where), str(source))
+        source, branch = Path(folder, "upstream"), Path(folder, "branch")
+        git(ROOT, "clone", "--quiet", "--depth", "1", address, str(source))
         record |= {"commit": git(source, "rev-parse", "HEAD")}
-        git(ROOT, "worktree", "add", "--quiet", str(made), "upstream")
+        git(ROOT, "worktree", "add", "--quiet", str(branch), "upstream")
         try:
-            _replace_all(made)
-            script = [sys.executable, "-m", "scripts.fork", "tree", str(made), json.dumps(record)]
+            git(branch, "rm", "-r", "--quiet", ".")
+            script = [sys.executable, "-m", "scripts.fork", "tree", str(branch), json.dumps(record)]
             environment = os.environ | {"PYTHONPATH": f"{source / 'src'}{os.pathsep}{source}"}
             subprocess.run(script, cwd=source, env=environment, check=True)  # noqa: S603 - upstream's own
-            _commit(made, f"Take over {record['commit'][:10]}")
+            _commit(branch, f"Take over {record['commit'][:10]}")
         finally:
-            git(ROOT, "worktree", "remove", "--force", str(made))
+            git(ROOT, "worktree", "remove", "--force", str(branch))
     git(ROOT, "merge", "--quiet", "--no-edit", "upstream")
     return str(record["commit"])
-
-
-def _address(where: str) -> str:
-    return Path(where).resolve().as_uri() if Path(where).is_dir() else where
-
-
-def _replace_all(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.name != ".git":
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def make_tree(source: Path, target: Path, record: Mapping[str, str]) -> None:
@@ -149,30 +106,23 @@ def make_tree(source: Path, target: Path, record: Mapping[str, str]) -> None:
     target.mkdir(parents=True, exist_ok=True)
     git(source, "--work-tree", str(target.resolve()), "checkout", "HEAD", "--", ".")
     git(source, "reset", "--quiet")
-    for gone in GONE:
-        path = target / gone
+    for name in REMOVED:
+        path = target / name
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-    files = [p for p in target.rglob("*") if p.is_file() and ".git" not in p.parts[-2:-1]]
-    for path in files:
-        if path.suffix in PLAIN and path.name not in KEPT:
+    for path in target.rglob("*"):
+        if path.is_file() and path.suffix in TEXT and path.name not in KEPT | {".git"}:
             _rewrite(path, record["name"])
-    _begin(target, record)
+    _write_own_files(target, record)
     for path in target.rglob("*.md"):
         _unlink(path)
-    _tidy(target)
+    for command in (["check", "--fix"], ["format"]):  # imports that nothing uses any more
+        ruff = [sys.executable, "-m", "ruff", *command, "--quiet", "--no-cache"]
+        subprocess.run(ruff, cwd=target, check=False, capture_output=True)  # noqa: S603
 
 
 def _rewrite(path: Path, name: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    new_text = LINE.sub("", BLOCK.sub("", text))
-    for old, fresh in _words(name).items():
-        new_text = new_text.replace(old, fresh)
-    if new_text != text:
-        path.write_text(re.sub(r"\n{4,}", "\n\n\n", new_text), encoding="utf-8")
-
-
-def _words(name: str) -> Mapping[str, str]:
-    return {
+    """Leave out what is simulated and put the product's name in."""
+    names = {
         "GoDataMarkets": name.capitalize(),
         "umbrella sales": f"{name} sales",
         "umbrella-sales": f"{name}-sales",
@@ -182,40 +132,39 @@ def _words(name: str) -> Mapping[str, str]:
         "godatamarkets | ": "",
         '"godatamarkets"': '"files"',
     }
+    text = path.read_text(encoding="utf-8")
+    rewritten = LINE.sub("", BLOCK.sub("", text))
+    for old, replacement in names.items():
+        rewritten = rewritten.replace(old, replacement)
+    if rewritten != text:
+        path.write_text(re.sub(r"\n{4,}", "\n\n\n", rewritten), encoding="utf-8")
 
 
-def _begin(target: Path, record: Mapping[str, str]) -> None:
-    name = record["name"]
-    (target / "README.md").write_text(
-        README.format(title=name.capitalize(), name=name.capitalize()), encoding="utf-8"
-    )
-    index = f"# {name.capitalize()}\n\nForecasts of {name} sales. The README has the checklist.\n"
-    (target / "docs/index.md").write_text(index, encoding="utf-8")
-    log = f"# Changelog\n\n## [Unreleased]\n\n- Begun from {record['commit'][:10]}.\n"
-    (target / "CHANGELOG.md").write_text(log, encoding="utf-8")
-    (target / ".dvc/config").write_text(DVC_CONFIG, encoding="utf-8")
-    (target / RECORD).write_text(json.dumps(dict(record), indent=2) + "\n", encoding="utf-8")
-    decisions = target / "docs/adr/README.md"
-    kept = [line for line in decisions.read_text("utf-8").splitlines() if "0006-which" not in line]
-    decisions.write_text("\n".join(kept) + "\n", encoding="utf-8")
-    site = target / "mkdocs.yml"
-    text = site.read_text("utf-8").replace("  - Tutorial: tutorial.md\n", "")
-    site.write_text(text, encoding="utf-8")
+def _write_own_files(target: Path, record: Mapping[str, str]) -> None:
+    name = record["name"].capitalize()
+    readme = Template(README.read_text("utf-8"), autoescape=False, keep_trailing_newline=True)  # noqa: S701 - Markdown
+    index = f"# {name}\n\nForecasts of {record['name']} sales. The README has the checklist.\n"
+    files = {
+        "README.md": readme.render(name=name),
+        "docs/index.md": index,
+        "CHANGELOG.md": f"# Changelog\n\n## [Unreleased]\n\n- Begun from {record['commit'][:10]}.\n",
+        ".dvc/config": DVC_CONFIG,
+        RECORD: json.dumps(dict(record), indent=2) + "\n",
+    }
+    for path, text in files.items():
+        (target / path).write_text(text, encoding="utf-8")
+    for path, line in {"docs/adr/README.md": "0006-which", "mkdocs.yml": "tutorial.md"}.items():
+        lines = (target / path).read_text("utf-8").splitlines(keepends=True)
+        (target / path).write_text("".join(x for x in lines if line not in x), encoding="utf-8")
 
 
 def _unlink(path: Path) -> None:
-    """Keep the words of links to what is gone."""
+    """Turn links to removed files into plain text."""
     text = path.read_text(encoding="utf-8")
-    told = LINK.sub(lambda m: m[0] if (path.parent / m[2]).exists() else m[1], text)
-    if told != text:
-        path.write_text(told, encoding="utf-8")
-
-
-def _tidy(target: Path) -> None:
-    """Remove the imports that nothing uses any more."""
-    for words in (["check", "--fix"], ["format"]):
-        command = [sys.executable, "-m", "ruff", *words, "--quiet", "--no-cache"]
-        subprocess.run(command, cwd=target, check=False, capture_output=True)  # noqa: S603
+    path.write_text(
+        LINK.sub(lambda link: link[0] if (path.parent / link[2]).exists() else link[1], text),
+        encoding="utf-8",
+    )
 
 
 def _commit(folder: Path, message: str) -> None:
@@ -224,32 +173,33 @@ def _commit(folder: Path, message: str) -> None:
         git(folder, "commit", "--quiet", "--message", message)
 
 
-def git(folder: Path, *words: str) -> str:
+def git(folder: Path, *arguments: str) -> str:
     """Return what git prints, or raise ConfigError with its reason."""
-    done = subprocess.run(  # noqa: S603 - our own words
-        ["git", "-C", str(folder), *words],  # noqa: S607
+    process = subprocess.run(  # noqa: S603 - fixed commands
+        ["git", "-C", str(folder), *arguments],  # noqa: S607
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        raise ConfigError(f"git {words[0]} in {folder}: {(done.stderr or done.stdout).strip()}")
-    return done.stdout.strip()
+    if process.returncode:
+        reason = (process.stderr or process.stdout).strip()
+        raise ConfigError(f"git {arguments[0]} in {folder}: {reason}")
+    return process.stdout.strip()
 
 
-def main(words: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Make or update a fork and return the exit code."""
     try:
-        match words:
+        match arguments:
             case ["new", name, destination]:
                 count = new(name, Path(destination).resolve())
                 print(f"{destination}: {count} files, one commit; its README has the checklist")
             case ["tree", folder, record]:
                 make_tree(ROOT, Path(folder), json.loads(record))
             case ["update", upstream]:
-                print(f"up to {update(upstream)[:10]}; now: make check test")
+                print(f"merged {update(upstream)[:10]}; next: make check test")
             case _:
-                raise ConfigError("say new NAME DEST or update UPSTREAM")
+                raise ConfigError("usage: new NAME DEST, or update UPSTREAM")
     except SalescastError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
