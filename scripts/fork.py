@@ -3,7 +3,7 @@
 `new NAME DEST` makes it, with a history of its own: one commit, which the branch `upstream` keeps.
 `update UPSTREAM`, in the fork, makes the same from the newest upstream commit, commits it on
 `upstream` and merges that, so that git sees what both sides changed since.
-The paths of REMOVED are left out, and every block between comments that say "simulated".
+The paths of fork_removes.txt are left out, and every block between comments that say "simulated".
 """
 
 import json
@@ -23,20 +23,8 @@ from salescast.errors import ConfigError, SalescastError
 ROOT = Path(__file__).parent.parent
 RECORD = ".fork.json"
 README = Path(__file__).with_name("templates") / "fork_readme.md.jinja"
-REMOVED = """
-src/godatamarkets bench data.dvc dvc.lock sample-remote .dvc/plots
-tests/unit/godatamarkets tests/unit/bench tests/unit/data/test_feeds.py tests/clones.py
-tests/integration/test_oracle.py tests/integration/test_quality_faults.py
-tests/integration/test_bench_small.py tests/integration/test_dvc_repro.py
-tests/integration/test_gate_controls.py tests/integration/test_fork.py
-tests/integration/test_twins.py tests/integration/test_hostile.py tests/integration/test_replay.py
-tests/e2e/test_lifecycle.py tests/e2e/test_uk_gift_retailer.py
-docs/images docs/tutorial.md docs/notebook docs/reference/simulator.md docs/explanation/a-year.md
-docs/explanation/forecast-quality.md docs/explanation/as-issued-weather.md
-docs/explanation/orders.md docs/how-to/bring-real-data.md docs/how-to/uk_gift_retailer.py
-docs/adr/0006-which-model.md
-""".split()  # of the simulated retailer, its data, and what is written about them
-KEPT = {"LICENSE", "requirements.lock", "fork.py"}  # never rewritten
+REMOVED = Path(__file__).with_name("fork_removes.txt").read_text("utf-8").split()
+KEPT = {"LICENSE", "requirements.lock", "fork_removes.txt", "fork.py"}  # never rewritten
 TEXT = {".py", ".md", ".toml", ".yaml", ".yml", ".json", ".dvc", "", ".html", ".js", ".css"}
 TEXT |= {".jinja", ".txt"}
 FROM, TO = (f"[^\\n]*simulated: {word} here[^\\n]*\\n" for word in ("from", "to"))
@@ -141,13 +129,13 @@ def _rewrite(path: Path, name: str) -> None:
 
 
 def _write_own_files(target: Path, record: Mapping[str, str]) -> None:
-    name = record["name"].capitalize()
-    readme = Template(README.read_text("utf-8"), autoescape=False, keep_trailing_newline=True)  # noqa: S701 - Markdown
+    name, commit = record["name"].capitalize(), record["commit"][:10]
+    readme = Template(README.read_text("utf-8"), autoescape=False, keep_trailing_newline=True)
     index = f"# {name}\n\nForecasts of {record['name']} sales. The README has the checklist.\n"
     files = {
         "README.md": readme.render(name=name),
         "docs/index.md": index,
-        "CHANGELOG.md": f"# Changelog\n\n## [Unreleased]\n\n- Begun from {record['commit'][:10]}.\n",
+        "CHANGELOG.md": f"# Changelog\n\n## [Unreleased]\n\n- Begin from {commit}.\n",
         ".dvc/config": DVC_CONFIG,
         RECORD: json.dumps(dict(record), indent=2) + "\n",
     }

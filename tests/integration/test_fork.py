@@ -54,11 +54,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Fork HEAD to a product called icecream."""
     folder = tmp_path_factory.mktemp("fork") / "icecream"
     with pytest.MonkeyPatch.context() as patch:
-        for who in ("AUTHOR", "COMMITTER"):
-            patch.setenv(f"GIT_{who}_NAME", "us")
-            patch.setenv(f"GIT_{who}_EMAIL", "us@example.org")
+        for role in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{role}_NAME", "us")
+            patch.setenv(f"GIT_{role}_EMAIL", "us@example.org")
         fork.new("icecream", folder)
         yield folder
+
+
+def test_every_path_that_a_fork_removes_exists() -> None:
+    """A moved file would stay in the fork."""
+    assert [name for name in fork.REMOVED if not (fork.ROOT / name).exists()] == []
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +125,7 @@ def test_a_fork_has_its_own_name_and_history(made: Path) -> None:
 def test_nothing_of_the_simulated_retailer_is_left(made: Path) -> None:
     """But for the licence, and the script that removes it."""
     listed = _git(made, "grep", "-il", "godatamarkets").splitlines()
-    assert set(listed) <= {"LICENSE", "scripts/fork.py"}
+    assert set(listed) <= {"LICENSE", "scripts/fork.py", "scripts/fork_removes.txt"}
 
 
 def test_a_fork_is_clean_from_its_first_commit(made: Path) -> None:

@@ -6,7 +6,7 @@ import zipfile
 
 from tests.conftest import ROOT
 
-OURS = {"salescast", "godatamarkets"}
+OURS = {"godatamarkets", "salescast"}
 
 
 def test_the_wheel_brings_no_top_level_package_but_its_own(tmp_path):
