@@ -1,6 +1,6 @@
-"""Who may come in, and how often: hosts, keys, scopes and a rate per caller.
+"""Access control: host names, keys, scopes and a rate limit for each caller.
 
-Off on loopback, where only this machine calls; on elsewhere. `[serving]` decides otherwise.
+Off on loopback, on elsewhere; `[serving]` in config.toml can change that.
 """
 
 import ipaddress
@@ -18,36 +18,36 @@ from salescast.errors import DataQualityError
 from salescast.settings import Serving
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-REREAD_SECONDS = 1.0  # after so long a revoked key opens nothing any more
-MAX_CALLERS = 10_000  # remembered; of more, the one not seen for longest is forgotten
+REREAD_SECONDS = 1.0  # a revoked key stops working within this time
+MAX_CALLERS = 10_000  # remembered; beyond it the least recent one is forgotten
 WRITING = frozenset({"/v1/outcomes"})
 
 
 class Refused(Exception):  # noqa: N818 - the name is the verdict
-    """A request that is not let in: the status and headers of its answer."""
+    """A request without access: the status and headers of its answer."""
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
-        """Say how to answer."""
+        """Remember the answer."""
         super().__init__(status)
         self.status, self.headers = status, headers
 
 
 @dataclass
 class Access:
-    """The rules of one process. `hosts` None: any; `per_minute` 0: no limit."""
+    """The access rules of one process. `hosts` None: any; `per_minute` 0: no limit."""
 
     keys: Path
     protected: bool
     hosts: frozenset[str] | None
     per_minute: int
-    _known: dict[str, Key] = field(default_factory=dict)
-    _read: tuple[float, int] = (-math.inf, 0)
+    _by_digest: dict[str, Key] = field(default_factory=dict)
+    _read: tuple[float, int] = (-math.inf, 0)  # when, and the file's time stamp
     _left: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
 
     def admit(self, scope: Scope, headers: Headers, now: float) -> dict[str, str]:
-        """Return the headers that tell a caller its rate; raise Refused where it is not let in.
+        """Return the rate-limit headers; raise Refused for a request without access.
 
-        `now`: seconds of a clock that never goes back. The caller is noted in `scope`.
+        `now`: seconds of a monotonic clock. `scope["caller"]` is set to the caller.
         """
         if self.hosts is not None and _host(headers.get("host", "")) not in self.hosts:
             raise Refused(421, {})
@@ -57,12 +57,12 @@ class Access:
         address = (scope.get("client") or ("unknown",))[0]
         key = self._key(headers.get("authorization", ""), now)
         scope["caller"] = f"key {key.key_id}" if key else f"address {address}"
-        told = self._spend(scope["caller"], now)
+        limits = self._spend(scope["caller"], now)
         if key is None:
-            raise Refused(401, told | {"WWW-Authenticate": "Bearer"})
+            raise Refused(401, limits | {"WWW-Authenticate": "Bearer"})
         if ("write" if path in WRITING else "read") not in key.scopes:
-            raise Refused(403, told)
-        return told
+            raise Refused(403, limits)
+        return limits
 
     def _key(self, authorization: str, now: float) -> Key | None:
         kind, _, secret = authorization.partition(" ")
@@ -70,41 +70,41 @@ class Access:
             return None
         if now - self._read[0] > REREAD_SECONDS:
             self._reread(now)
-        key = self._known.get(digest_of(secret.strip()))
-        return key if key and key.lives(utc_now()) else None
+        key = self._by_digest.get(digest_of(secret.strip()))
+        return key if key and key.is_live(utc_now()) else None
 
     def _reread(self, now: float) -> None:
         stamp = self.keys.stat().st_mtime_ns if self.keys.exists() else 0
         if stamp != self._read[1]:
             try:
-                self._known = {key.digest: key for key in read_keys(self.keys)}
+                self._by_digest = {key.digest: key for key in read_keys(self.keys)}
             except DataQualityError:
-                self._known = {}  # a damaged file opens nothing
+                self._by_digest = {}  # a damaged file gives no access
         self._read = now, stamp
 
     def _spend(self, caller: str, now: float) -> dict[str, str]:
-        """Take one of the requests that a caller has left; they grow back evenly."""
+        """Take one request from the caller's budget, which refills evenly."""
         if not self.per_minute:
             return {}
         rate = self.per_minute / 60.0
         left, since = self._left.pop(caller, (float(self.per_minute), now))
         left = min(self.per_minute, left + rate * (now - since))
-        enough = left >= 1.0
-        left -= enough
+        allowed = left >= 1.0
+        left -= allowed
         self._left[caller] = left, now
         if len(self._left) > MAX_CALLERS:
             self._left.popitem(last=False)
-        told = {
+        headers = {
             "RateLimit-Policy": f'"minute";q={self.per_minute};w=60',
             "RateLimit": f'"minute";r={int(left)};t={math.ceil((self.per_minute - left) / rate)}',
         }
-        if not enough:
-            raise Refused(429, told | {"Retry-After": str(math.ceil((1.0 - left) / rate))})
-        return told
+        if not allowed:
+            raise Refused(429, headers | {"Retry-After": str(math.ceil((1.0 - left) / rate))})
+        return headers
 
 
 def access(serving: Serving, keys: Path) -> Access:
-    """Return the rules that the settings ask for."""
+    """Return the access rules of the settings."""
     local = is_loopback(serving.host)
     protected = not local if serving.protect == "auto" else serving.protect == "on"
     hosts = frozenset(serving.allowed_hosts) or (LOOPBACK if local else frozenset("*"))
@@ -112,7 +112,7 @@ def access(serving: Serving, keys: Path) -> Access:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach an address to listen on."""
+    """Return whether only this machine can reach the address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""How a process ends: first it says so, then it answers what still comes, then it goes."""
+"""A graceful end: the process reports not ready, answers what still arrives, then exits."""
 
 import asyncio
 import logging
@@ -15,10 +15,10 @@ log = logging.getLogger("salescast.api")
 def drain_before_exit(draining: threading.Event, seconds: float) -> None:
     """Let SIGTERM set `draining` and reach the server only `seconds` later.
 
-    Call it within the running loop, once the server has its handlers. Ctrl-C ends at once.
+    Call it within the running loop, after the server has set its handlers. Ctrl-C ends at once.
     """
     if threading.current_thread() is not threading.main_thread():
-        return  # a test's server in a thread: it has no signals
+        return  # a server in a thread gets no signals
     server, loop = signal.getsignal(signal.SIGTERM), asyncio.get_running_loop()
     if not callable(server):
         return
@@ -31,15 +31,15 @@ def drain_before_exit(draining: threading.Event, seconds: float) -> None:
     signal.signal(signal.SIGTERM, end)
 
 
-class Farewell:
-    """ASGI middleware that closes connections once the process is to end."""
+class CloseConnections:
+    """ASGI middleware that closes connections while the process drains."""
 
     def __init__(self, app: ASGIApp, draining: threading.Event) -> None:
         """Wrap `app`."""
         self._app, self._draining = app, draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request; a keep-alive client then connects anew, to whoever comes next."""
+        """Handle one request; a keep-alive client then reconnects, to another process."""
 
         async def closing(message: Message) -> None:
             if message["type"] == "http.response.start" and self._draining.is_set():

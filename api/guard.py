@@ -1,4 +1,4 @@
-"""What holds for every request: an id, a size limit, safe headers, a log line, no bare 500."""
+"""Rules for every request: an id, size limits, safe headers, a log line, no bare 500."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from api.access import Access, Refused
 from api.problems import STATUSES, problem
 from api.prometheus import Metrics
 
-MAX_BODY_BYTES = 512 * 1024  # a thousand series with the longest ids fit
+MAX_BODY_BYTES = 512 * 1024  # 1,000 series with the longest ids fit
 MAX_HEAD_BYTES = 16 * 1024
 MAX_DRAINED_BYTES = 16 * MAX_BODY_BYTES
 BODY_SECONDS = 10.0  # for the next part of a body
@@ -35,29 +35,32 @@ class Guard:
     """ASGI middleware around the whole application."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, access: Access) -> None:
-        """Wrap `app`; `metrics` counts what is answered, `access` decides who is let in."""
+        """Wrap `app`; `metrics` counts the answers, `access` admits or refuses callers."""
         self._app, self._metrics, self._access = app, metrics, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request; anything but HTTP passes untouched."""
+        """Handle one request; anything but HTTP passes through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        given = headers.get("x-request-id", "")
-        answer = _Answer(send, given if SAFE_ID.fullmatch(given) else secrets.token_hex(16))
+        request_id = headers.get("x-request-id", "")
+        if not SAFE_ID.fullmatch(request_id):
+            request_id = secrets.token_hex(16)
+        answer = _Answer(send, request_id)
         started = time.perf_counter()
         try:
             if _head_bytes(scope) > MAX_HEAD_BYTES:
                 raise Refused(431, {"Connection": "close"})
             answer.extra = self._access.admit(scope, headers, time.monotonic())
             await self._app(scope, _limited(receive, _declared(headers)), answer.send)
-        except Refused as no:
-            answer.extra = no.headers
-            await problem(no.status, STATUSES[no.status])(scope, receive, answer.send)
+        except Refused as refusal:
+            answer.extra = refusal.headers
+            status = refusal.status
+            await problem(status, STATUSES[status])(scope, receive, answer.send)
         except Exception:
             log.exception("request %s failed", answer.request_id)
-            if answer.status:  # too late for another answer; the server closes the connection
+            if answer.status:  # the answer has begun; the server closes the connection
                 raise
             await problem(500, STATUSES[500], slug="internal-error")(scope, receive, answer.send)
         finally:
@@ -67,7 +70,7 @@ class Guard:
 
 
 class _Answer:
-    """Adds the headers and remembers the status."""
+    """Adds headers to an answer and remembers its status."""
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send, self.request_id, self.status = send, request_id, 0
@@ -86,7 +89,7 @@ class _Answer:
 
 
 def _head_bytes(scope: Scope) -> int:
-    """Return the size of address and headers: the server's own limit misses what comes at once."""
+    """Return the size of address and headers; uvicorn's limit misses a single packet."""
     address = len(scope["raw_path"] or b"") + len(scope["query_string"])
     return address + sum(len(name) + len(value) for name, value in scope["headers"])
 
@@ -97,7 +100,7 @@ def _declared(headers: Headers) -> int:
 
 
 def _limited(receive: Receive, declared: int) -> Receive:
-    """Return `receive` that raises 413 for more than is allowed, and 408 for what does not come."""
+    """Return `receive` that raises 413 for too large a body, and 408 for one that stalls."""
     total, complete = 0, False
 
     async def limited() -> Message:
@@ -118,7 +121,7 @@ def _limited(receive: Receive, declared: int) -> Receive:
 
 
 async def _drain(receive: Receive, message: Message) -> None:
-    # A sender that is still writing when the connection closes would not see the answer.
+    # A caller that is still sending when the connection closes would not see the answer.
     discarded = 0
     while message.get("more_body") and discarded < MAX_DRAINED_BYTES:
         message = await receive()
@@ -126,7 +129,7 @@ async def _drain(receive: Receive, message: Message) -> None:
 
 
 def _log(scope: Scope, answer: _Answer, seconds: float) -> None:
-    # Probes come every second and would drown the rest.
+    # Probes arrive every second and would hide the rest.
     level = logging.DEBUG if scope["path"].startswith("/healthz") else logging.INFO
     if log.isEnabledFor(level):
         line: dict[str, Any] = {

@@ -1,60 +1,74 @@
-"""The OpenAPI document, with problems where FastAPI would have its own errors."""
+"""The OpenAPI document, with problems where FastAPI would document its own errors."""
 
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
 
-from api.problems import MEDIA_TYPE, STATUSES
-from api.schemas import Complaint, Problem
+from api.problems import INVALID, KINDS, MEDIA_TYPE, STATUSES
+from api.schemas import FieldError, Problem
 
 _MEANINGS = STATUSES | {
-    404: "No such series; GET /v1/series lists those there are.",
-    503: "Not ready; the header Retry-After says when to come back.",
+    404: "Unknown series or receipt.",
+    503: "Not ready. The header Retry-After says when to try again.",
 }
 _SCHEMA = {"$ref": "#/components/schemas/Problem"}
+_OF_BODY = (400, 408, 413, 415, 422)  # any operation with a body may answer these
+_OF_KEYS = (401, 403, 429)
+_ROWS = [
+    *((kind.slug, kind.status, kind.title, kind.detail) for kind in KINDS.values()),
+    (INVALID, 422, "Invalid request", STATUSES[422]),
+]
+DESCRIPTION = "\n".join(
+    [
+        "Every error is `application/problem+json` (RFC 9457). Its `type` is one of these:\n",
+        "| type | status | title | detail |",
+        "|---|---|---|---|",
+        *(f"| `{slug}` | {status} | {title} | {detail} |" for slug, status, title, detail in _ROWS),
+        "\nor `about:blank`, where the status explains the error.",
+    ]
+)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return a route's `responses`: each of these statuses is a problem."""
-    return {
-        status: {
-            "description": _MEANINGS[status],
-            "content": {MEDIA_TYPE: {"schema": _SCHEMA}},
-        }
-        for status in statuses
-    }
+    """Return the `responses` of a route: each of these statuses is a problem."""
+    content = {MEDIA_TYPE: {"schema": _SCHEMA}}
+    return {status: {"description": _MEANINGS[status], "content": content} for status in statuses}
 
 
 def document(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """Return `app.openapi` with the schema of problems, and those that any operation has."""
+    """Return `app.openapi` with the schema of problems and the answers common to operations."""
     original = app.openapi
 
-    def protected() -> bool:
-        return bool(app.state.access.protected)
-
     def openapi() -> dict[str, Any]:
-        found = original()
-        schemas = found["components"]["schemas"]
-        for model in (Problem, Complaint):
+        protected = bool(app.state.access.protected)
+        plain = original()
+        schemas = plain["components"]["schemas"]
+        for model in (Problem, FieldError):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schema.pop("$defs", None)
-            schemas.setdefault(model.__name__, schema)
-        for path, methods in found["paths"].items():
+            schemas[model.__name__] = schema
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        for path, methods in plain["paths"].items():
             for operation in methods.values():
-                _add_common(operation, protected=path.startswith("/v1") and protected())
-        if protected():
-            found["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        return found
+                _add_common(operation, protected=path.startswith("/v1") and protected)
+        if protected:
+            plain["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        return plain
 
     return openapi
 
 
 def _add_common(operation: dict[str, Any], *, protected: bool) -> None:
-    """Add what may be answered before an operation is reached."""
-    common = [421, *([408] if "requestBody" in operation else [])]
+    """Add the answers that a caller may get before the route runs."""
+    statuses = [421, 500]
+    if "requestBody" in operation:
+        statuses += _OF_BODY
+    elif "parameters" in operation:
+        statuses.append(422)
     if protected:
-        common += [401, 403, 429]
+        statuses += _OF_KEYS
         operation["security"] = [{"key": []}]
-    answers = operation["responses"] | {str(k): v for k, v in problems(*common).items()}
+    answers = operation["responses"] | {str(k): v for k, v in problems(*statuses).items()}
     operation["responses"] = dict(sorted(answers.items()))

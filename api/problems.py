@@ -1,10 +1,11 @@
-"""What went wrong, as RFC 9457 problems: the one table from errors to HTTP statuses.
+"""Errors as RFC 9457 problems: the one table from errors to HTTP statuses.
 
-A problem never repeats what was sent, and what went wrong inside stays in the log.
+A problem never repeats what the caller sent, and internal causes stay in the log.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from itertools import takewhile
 from typing import Any
@@ -12,10 +13,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from api import records, schemas
+from api.schemas import RequestModel
 from salescast import errors
 from salescast.errors import SalescastError
 
@@ -26,9 +26,9 @@ MAX_TEXT = 300
 
 @dataclass(frozen=True)
 class Kind:
-    """How a class of errors is answered. `retry_after`: seconds, where trying again may help.
+    """The problem of a class of errors. `retry_after`: seconds, where trying again may help.
 
-    An empty `detail` means the message itself, of errors that only the API raises.
+    Without `detail` the problem has the error's own message; only the API raises such errors.
     """
 
     slug: str
@@ -40,7 +40,7 @@ class Kind:
 
 KINDS: Mapping[type[SalescastError], Kind] = {
     SalescastError: Kind(
-        "internal-error", 500, "Internal error", "The cause is in the log of the service."
+        "internal-error", 500, "Internal error", "The log of the service has the cause."
     ),
     errors.ConfigError: Kind(
         "misconfigured", 500, "Misconfigured", "The log of the service names the key and the fix."
@@ -48,73 +48,70 @@ KINDS: Mapping[type[SalescastError], Kind] = {
     errors.DataQualityError: Kind(
         "bad-data",
         503,
-        "The stored data cannot be used",
-        "Data or model are missing or damaged; the log of the service names the file.",
+        "Stored data cannot be used",
+        "Data or model are missing or damaged. The log of the service names the file.",
         30,
     ),
     errors.NotEnoughHistoryError: Kind(
-        "not-enough-history", 503, "Not enough history", "There are too few days to forecast.", 30
+        "not-enough-history",
+        503,
+        "Not enough history",
+        "There are too few days of sales to forecast.",
+        30,
     ),
     errors.UnknownSeriesError: Kind("unknown-series", 404, "Unknown series", ""),
     errors.UnknownReceiptError: Kind(
-        "unknown-receipt", 404, "Unknown receipt", "No served forecast carries this receipt."
+        "unknown-receipt", 404, "Unknown receipt", "No served forecast has this receipt."
     ),
     errors.ReceiptNotRebuilt: Kind(
-        "receipt-not-rebuilt", 409, "Not rebuilt", "`salescast receipt ID --replay` says why."
+        "receipt-not-rebuilt",
+        409,
+        "Not rebuilt",
+        "Run `salescast receipt ID --replay` for the reason.",
     ),
     errors.NoChampionError: Kind(
         "no-champion",
         503,
         "No champion",
-        "No model has been promoted yet; run `salescast train`, then `salescast promote`.",
+        "No model has been promoted yet. Run `salescast train`, then `salescast promote`.",
         5,
     ),
     errors.GateRefused: Kind(
         "gate-refused", 409, "Refused by the gate", "The gate's decision lists the failed checks."
     ),
     errors.PromotionConflict: Kind(
-        "promotion-conflict", 409, "Another promotion came first", "Look at who serves now."
+        "promotion-conflict", 409, "Another promotion was faster", "Check which version serves now."
     ),
     errors.ProbeFailed: Kind(
-        "probe-failed", 409, "The release does not answer as it should", "It was rolled back."
+        "probe-failed", 409, "The release gives wrong answers", "It was rolled back."
     ),
     errors.FeedUnavailableError: Kind(
-        "feed-unavailable", 503, "A source of data does not answer", "Try again later.", 30
+        "feed-unavailable", 503, "A data source does not answer", "Try again later.", 30
     ),
     errors.StoreUnavailableError: Kind(
         "store-unavailable",
         503,
         "Not ready",
-        "The service is starting, or its registry, ledger or disk does not answer; try again.",
+        "The service is starting, or its ledger or disk does not answer. Try again.",
         5,
     ),
 }
 
 INVALID = "invalid-request"
-NAMES = frozenset(
-    name
-    for module in (schemas, records)
-    for model in vars(module).values()
-    if isinstance(model, type) and issubclass(model, BaseModel)
-    for name in model.model_fields
-) | {"receipt_id", "batch_id", "idempotency-key"}
-"""What a pointer may repeat: names of ours."""
-
 STATUSES: dict[int, str] = {
     400: "The body is not valid JSON.",
-    401: "Send a key: Authorization: Bearer sc_…; `salescast keys create` makes one.",
-    403: "This key may not do that; `salescast keys list` shows what it may.",
-    404: "There is nothing at this address; /docs lists what there is.",
-    405: "The method is not allowed here; the header Allow lists those that are.",
-    408: "The body did not come in time.",
-    409: "The Idempotency-Key stands for another request already.",
+    401: "Send a key: Authorization: Bearer sc_…. `salescast keys create` makes one.",
+    403: "This key lacks the scope. `salescast keys list` shows the scopes of each key.",
+    404: "There is nothing at this address. /docs lists all addresses.",
+    405: "The method is not allowed here. The header Allow lists the allowed ones.",
+    408: "The body did not arrive in time.",
     413: "The body is larger than allowed.",
     415: "Send application/json, UTF-8, without content encoding.",
-    421: "The service is not called by this name; see serving.allowed_hosts.",
-    422: "Some values are not what was expected; see errors.",
-    429: "Too many requests; the header Retry-After says when to come back.",
+    421: "The service has another host name. Add this one to serving.allowed_hosts.",
+    422: "Some values are invalid. `errors` lists them.",
+    429: "Too many requests. The header Retry-After says when to try again.",
     431: "Address and headers are larger than 16 KiB.",
-    500: "The cause is in the log of the service, under the X-Request-ID of this answer.",
+    500: "The log of the service has the cause, under the X-Request-ID of this answer.",
 }
 
 
@@ -124,22 +121,22 @@ def problem(
     title: str = "",
     slug: str = "",
     headers: Mapping[str, str] | None = None,
-    complaints: Sequence[Mapping[str, str]] = (),
+    errors: Sequence[Mapping[str, str]] = (),
 ) -> JSONResponse:
-    """Return a problem response. Without a slug its type is about:blank: the status says it all."""
+    """Return a problem. Without a slug its type is about:blank: the status explains the error."""
     body: dict[str, Any] = {
         "type": f"/docs#{slug}" if slug else "about:blank",
         "title": title or HTTPStatus(status).phrase,
         "status": status,
         "detail": detail[:MAX_TEXT],
     }
-    if complaints:
-        body["errors"] = list(complaints)[:MAX_ERRORS]
+    if errors:
+        body["errors"] = list(errors)
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
 
-def of_error(error: SalescastError) -> JSONResponse:
-    """Return the problem of an error of ours."""
+def problem_of(error: SalescastError) -> JSONResponse:
+    """Return the problem of a SalescastError."""
     kind = KINDS[type(error)]
     retry = {"Retry-After": str(kind.retry_after)} if kind.retry_after else None
     return problem(kind.status, kind.detail or str(error), kind.title, kind.slug, retry)
@@ -147,14 +144,14 @@ def of_error(error: SalescastError) -> JSONResponse:
 
 def install(app: FastAPI) -> None:
     """Answer every error of `app` with a problem."""
-    app.add_exception_handler(SalescastError, _ours)
+    app.add_exception_handler(SalescastError, _salescast)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
 
 
-async def _ours(_: Request, error: Exception) -> JSONResponse:
+async def _salescast(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, SalescastError)
-    return of_error(error)
+    return problem_of(error)
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:
@@ -165,19 +162,29 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    found = [_complaint(one) for one in error.errors()[:MAX_ERRORS]]
-    return problem(422, STATUSES[422], "Invalid request", INVALID, complaints=found)
+    details = [_field_error(one) for one in error.errors()[:MAX_ERRORS]]
+    return problem(422, STATUSES[422], "Invalid request", INVALID, errors=details)
 
 
-def _is_ours(part: object) -> bool:
-    """Tell whether a part of a path is no name that the sender made up."""
-    return isinstance(part, int) or part in NAMES
+def _field_error(error: Mapping[str, Any]) -> dict[str, str]:
+    place, *path = error["loc"]
+    message = str(error["msg"])
+    if error["type"] == "extra_forbidden":
+        message = "Unknown field"
+    parts = takewhile(lambda part: isinstance(part, int) or part in _field_names(), path)
+    pointer = "".join(f"/{part}" for part in parts)
+    return {"in": str(place), "pointer": pointer, "detail": message[:MAX_TEXT]}
 
 
-def _complaint(one: Mapping[str, Any]) -> dict[str, str]:
-    where, *path = one["loc"]
-    message = str(one["msg"])
-    if one["type"] == "extra_forbidden":
-        message = "There is a name here that is not known"
-    pointer = "".join(f"/{part}" for part in takewhile(_is_ours, path))
-    return {"in": str(where), "pointer": pointer, "detail": message[:MAX_TEXT]}
+@cache
+def _field_names() -> frozenset[str]:
+    """Return the names that a pointer may repeat: fields of requests, not names of the caller."""
+    models = subclasses(RequestModel)
+    return frozenset(name for model in models for name in model.model_fields) | {"receipt_id"}
+
+
+def subclasses(model: type[RequestModel]) -> Iterator[type[RequestModel]]:
+    """Yield every model that derives from `model`."""
+    for subclass in model.__subclasses__():
+        yield subclass
+        yield from subclasses(subclass)

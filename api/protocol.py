@@ -1,4 +1,4 @@
-"""HTTP as uvicorn speaks it, but less patient, and with problems for what is no HTTP."""
+"""uvicorn's HTTP protocol with a time limit for headers and problems for invalid HTTP."""
 
 import asyncio
 import json
@@ -9,25 +9,25 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.problems import MEDIA_TYPE
 
-NO_HTTP = "This is no HTTP request, or its head is larger than 16 KiB."
+NO_HTTP = "This is not an HTTP request, or its headers are larger than 16 KiB."
 HEAD_SECONDS = 10.0  # for the first line and the headers of a request
 
 
 class PatientProtocol(H11Protocol):
-    """One connection; it is closed where the head of a request does not come in time."""
+    """One connection; it is closed when the headers of a request do not arrive in time."""
 
     _limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request."""
+        """Start to wait for a request."""
         super().connection_made(transport)
-        # asyncio does this where it opened the socket itself; without it head and body of an
-        # answer are sent 40 ms apart (Nagle's algorithm meets delayed acknowledgement).
+        # asyncio does this for sockets that it opened; without it headers and body of an answer
+        # are sent 40 ms apart (Nagle's algorithm meets delayed acknowledgement).
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Take in a part of a request; from its head on the application has the time."""
+        """Read a part of a request; after its headers the application limits the time."""
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop_waiting()
@@ -35,12 +35,12 @@ class PatientProtocol(H11Protocol):
             self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Stop waiting."""
         self._stop_waiting()
         super().connection_lost(exc)
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not ours
-        """Answer what is no HTTP, or has a head beyond 16 KiB, and close."""
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text is not a problem
+        """Answer invalid HTTP or headers beyond 16 KiB with a problem, and close."""
         about = {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": NO_HTTP}
         headers = [("content-type", MEDIA_TYPE), ("connection", "close")]
         answer = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")

@@ -1,22 +1,21 @@
-"""From a release and tables to a snapshot, at start and whenever one of them changes.
+"""Keeps the snapshot fresh: loads the release and the data at start and whenever either changes.
 
-Neither MLflow nor training code is needed: the release folder names who serves, and a copy of the
-last good release lies beside the service, for when that folder cannot be read.
+It needs neither MLflow nor training code: the release folder names the champion, and the service
+keeps a copy of the last good release for times when that folder cannot be read.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from api import snapshot as answers
-from api.detail import describe
-from api.snapshot import Snapshot
+from api.model_inputs import model_inputs
+from api.snapshot import Snapshot, make_snapshot
 from salescast.data import store, versions
 from salescast.errors import DataQualityError, SalescastError, StoreUnavailableError
 from salescast.ledger.ledger import Ledger
@@ -35,127 +34,123 @@ from salescast.release import (
 from salescast.settings import Settings
 
 REFRESH_SECONDS = 1.0
-KEPT_SNAPSHOTS = 2  # so that a rollback costs nothing
+KEPT_SNAPSHOTS = 2  # so that a rollback is instant
+RETRY_SECONDS = 5.0  # until the service reads a refused release again
 LAST_GOOD = "last_good"
-PATIENCE_SECONDS = 5.0  # until a release that was refused is looked at again
 log = logging.getLogger("salescast.api")
 
 
 class Serving:
-    """What is served now, or why nothing is. Only `refresh` changes it, by one assignment."""
+    """The current snapshot, or the reason why there is none. Only `refresh` changes it."""
 
     def __init__(self, settings: Settings) -> None:
-        """Name where the releases and the data are; nothing is read yet."""
+        """Remember where releases and data are; read nothing yet."""
         self._settings = settings
         self._published = Releases(settings.releases)
         self._copies = Releases(settings.build / "serving")
-        self._made: dict[tuple[str, str, Trial | None], Snapshot] = {}
-        self._data: tuple[Any, str] = (None, "")
+        self._snapshots: dict[tuple[str, str, Trial | None], Snapshot] = {}
+        self._data: tuple[Any, str] = (None, "")  # stamps of the files, version
         self._release: Release | None = None
         self._snapshot: Snapshot | None = None
         self._failure: SalescastError | None = None
         self._refused: Release | None = None
-        self._again = 0.0
+        self._retry_at = 0.0
 
     def current(self) -> Snapshot:
-        """Return the snapshot; raise what keeps it from being there."""
+        """Return the snapshot; raise the error that prevents it."""
         if self._snapshot is None:
             raise self._failure or StoreUnavailableError("the champion is being loaded")
         return self._snapshot
 
-    async def keep_fresh(self, every_seconds: float) -> None:
-        """Refresh now and then every so often, for ever."""
+    async def keep_fresh(self, seconds: float) -> None:
+        """Refresh now and every `seconds`, until cancelled."""
         while True:
             await asyncio.to_thread(self.refresh)
-            await asyncio.sleep(every_seconds)
+            await asyncio.sleep(seconds)
 
     def refresh(self) -> None:
-        """Load release and data where they differ from what is served; never raise.
+        """Load release and data where they changed; never raise.
 
-        A snapshot that is served stays served while releases, ledger or data cannot be read; then
-        it says that it is degraded.
+        While releases, ledger or data cannot be read, the last snapshot stays, marked as degraded.
         """
-        wanted: Release | None = None
+        champion: Release | None = None
         try:
-            wanted = self._published.champion()
-            if wanted != self._refused or time.monotonic() > self._again:
-                self._serve(wanted, self._published)
+            champion = self._published.champion()
+            if champion != self._refused or time.monotonic() > self._retry_at:
+                self._serve(champion, self._published)
                 self._failure = self._refused = None
         except SalescastError as error:
-            self._fail(error, wanted)
-        except Exception:  # whatever it is, the service goes on and says so
-            log.exception("loading failed in a way nobody foresaw")
+            self._fail(error, champion)
+        except Exception:  # the service goes on after any error
+            log.exception("loading failed unexpectedly")
             self._fail(StoreUnavailableError("loading failed; the log has the trace"), None)
 
     def _serve(self, release: Release, source: Releases) -> None:
-        """Serve `release` from `source`; raise what is wrong with it, or with the data."""
+        """Serve `release` from `source`; raise what is wrong with it or with the data."""
         key = release.digest, self._data_version(), self._trial(release, source)
-        if key not in self._made:
-            files = source.files(release)
-            made = load(self._settings, self._opened(files, release), key[1])
-            self._made = dict([*self._made.items(), (key, made)][-KEPT_SNAPSHOTS:])
-            log.info("made the answers of version %s on data %s", release.version, key[1])
+        if key not in self._snapshots:
+            trusted = self._settings.model.trusted_types
+            bundle = open_bundle(source.files(release), release.digest, trusted)
+            added = key, load(self._settings, bundle, key[1])
+            self._snapshots = dict([*self._snapshots.items(), added][-KEPT_SNAPSHOTS:])
+            log.info("forecast with version %s on data %s", release.version, key[1])
         if source is self._published and self._release != release:
-            self._keep(release)
-        snapshot = self._made[key]
-        if self._snapshot is not snapshot:
+            self._keep_copy(release)
+        if self._snapshot is not self._snapshots[key]:
             log.info("serving model version %s, data version %s", release.version, key[1])
-            self._snapshot = snapshot
+            self._snapshot = self._snapshots[key]
         self._release = release
 
-    def _opened(self, files: Mapping[str, bytes], release: Release) -> Bundle:
-        return open_bundle(files, release.digest, self._settings.model.trusted_types)
-
     def _trial(self, release: Release, source: Releases) -> Trial | None:
-        """Return what is on trial beside the champion; a copy is served alone."""
+        """Return the trial next to the champion; a copy of a release is served alone."""
         try:
             trial = read_trial(self._settings.releases) if source is self._published else None
         except DataQualityError as error:
-            log.debug("nothing is on trial: %s", error)
+            log.debug("no version is on trial: %s", error)
             return None
         return None if trial is None or trial.version == release.version else trial
 
-    def _keep(self, release: Release) -> None:
-        """Copy a release that could be loaded; without a copy the service works as well."""
+    def _keep_copy(self, release: Release) -> None:
+        """Copy a release that loads; the service also works without a copy."""
         try:
             self._copies.publish(release.version, self._published.files(release))
             self._copies.point(release)
         except SalescastError as error:
-            log.warning("no copy of version %s is kept: %s", release.version, error)
+            log.warning("cannot keep a copy of version %s: %s", release.version, error)
 
     def _data_version(self) -> str:
-        """Return the version of the tables; they are read only where a file changed."""
+        """Return the version of the tables; hash them only where a file changed."""
         store.recover(self._settings.data)
-        seen = tuple(_stamps(self._settings.data))
-        if self._data[0] != seen:
-            self._data = seen, versions.data_version(self._settings.data)
+        stamps = tuple(_stamps(self._settings.data))
+        if self._data[0] != stamps:
+            self._data = stamps, versions.data_version(self._settings.data)
         return self._data[1]
 
-    def _fail(self, error: SalescastError, wanted: Release | None) -> None:
-        """Say what is wrong, once, and serve the last good release.
+    def _fail(self, error: SalescastError, champion: Release | None) -> None:
+        """Log the error once, and serve the last good release.
 
-        What is damaged is looked at again after a while; what does not answer, at once.
+        A damaged release is read again after RETRY_SECONDS, an unreachable store at once.
         """
         if str(error) != str(self._failure):
             log.warning("%s: %s", type(error).__name__, error)
         self._failure = error
         if isinstance(error, DataQualityError):
-            self._refused, self._again = wanted, time.monotonic() + PATIENCE_SECONDS
+            self._refused, self._retry_at = champion, time.monotonic() + RETRY_SECONDS
         if self._snapshot is None:
             try:
                 self._serve(self._copies.champion(), self._copies)
             except SalescastError as missing:
                 log.debug("no copy to start from: %s", missing)
-        if self._snapshot is not None and LAST_GOOD not in self._snapshot.without:
-            self._snapshot = answers.degrade(self._snapshot, LAST_GOOD)
+        if self._snapshot is not None and LAST_GOOD not in self._snapshot.degraded:
+            self._snapshot = self._snapshot.degrade(LAST_GOOD)
 
 
 def _stamps(data: Path) -> Iterable[tuple[str, int, int]]:
     try:
         for path in sorted(data.rglob("*.parquet")):
-            found = path.stat()
-            yield str(path), found.st_mtime_ns, found.st_size
-    except OSError as error:  # replaced while we looked, or away
+            stat = path.stat()
+            yield str(path), stat.st_mtime_ns, stat.st_size
+    except OSError as error:  # a file was replaced at this moment, or the folder is gone
         raise StoreUnavailableError(f"the data cannot be read: {error}") from error
 
 
@@ -168,19 +163,16 @@ def load(settings: Settings, bundle: Bundle, data_version: str) -> Snapshot:
     if versions.data_version(settings.data) != data_version:
         raise StoreUnavailableError("the data changed while they were read; trying again")
     rows = feature_rows(bundle, tables)
-    made = issue_rows(bundle, rows, tables, data_version)
-    about = {**bundle.about, "release": bundle.digest}
-    about["trained_until"] = bundle.model.trained_until
-    detail = describe(bundle.model, rows, tables, bundle.contract, bundle.scorecard)
-    issued = partial(issue_all, tables=tables, data_version=data_version)
-    served, shadow = served_and_shadow(
-        settings.releases, bundle, made, issued, settings.model.trusted_types
-    )
-    snapshot = answers.take(served, tables, bundle.contract, about)
+    inputs = model_inputs(bundle.model, rows, tables, bundle.contract, bundle.scorecard)
+    issued = issue_rows(bundle, rows, tables, data_version)
+    challenge = partial(issue_all, tables=tables, data_version=data_version)
+    trusted = settings.model.trusted_types
+    served, shadow = served_and_shadow(settings.releases, bundle, issued, challenge, trusted)
+    about = {**bundle.about, "release": bundle.digest, "trained_until": bundle.model.trained_until}
+    snapshot = make_snapshot(served, tables, inputs, about)
     champion = {**snapshot.provenance, "model_version": bundle.version}
-    snapshot = replace(snapshot, provenance=champion, detail=detail)
-    with Ledger(settings.ledger_url) as ledger:  # last: what cannot be answered is not recorded
+    with Ledger(settings.ledger_url) as ledger:  # last: a forecast that fails is not recorded
         now = datetime.now(UTC).replace(tzinfo=None)
         ledger.record_forecasts(served.assign(made_at=now))
         ledger.record_forecasts(shadow.assign(made_at=now), shadow=True)
-    return snapshot
+    return replace(snapshot, provenance=champion)

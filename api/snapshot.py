@@ -1,6 +1,7 @@
-"""Everything the API answers from, made once: a forecast of known inputs is a lookup.
+"""The forecasts of one champion on one version of the data, ready to be served.
 
-Numbers are written as JSON here, each float in the shortest form that reads back bit for bit.
+Forecasts are computed once and stored as JSON; a request is a lookup. Every float is written in
+the shortest form that reads back bit for bit.
 """
 
 import json
@@ -11,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from api.detail import Detail, Key
+from api.model_inputs import Key, ModelInputs
 from salescast.contract import schema
 from salescast.contract.schema import Tables
 from salescast.models.explanation import CAUSES
@@ -22,8 +23,8 @@ _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(","
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """One series' forecast as JSON, and what each of its days had to do without."""
+class SeriesJson:
+    """One series' forecast as JSON, and the degradations of each of its days."""
 
     json: bytes
     degraded: tuple[tuple[str, ...], ...]
@@ -31,133 +32,78 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The answers of one champion on one data version; never changed, only replaced.
+    """What one champion serves on one version of the data. Never changed, only replaced.
 
-    `levels`: quantile → label. `provenance` is part of every answer; `model` is the rest of what
-    is said about the champion; `series` is what is said about each series, by store and item;
-    `detail` is what stands beside the forecasts; `without` is what the whole service has to do
-    without.
+    `provenance` is part of every answer. `model` describes the champion, `series` each series by
+    store and item. `labels`: quantile level → name. `degraded`: what the whole service lacks.
     """
 
     provenance: Mapping[str, Any]
     model: Mapping[str, Any]
     series: Sequence[Mapping[str, str]]
-    levels: Mapping[float, str]
+    labels: Mapping[float, str]
     horizon: int
-    forecasts: Mapping[Key, Forecast]
-    detail: Detail | None = None
-    without: tuple[str, ...] = ()
+    forecasts: Mapping[Key, SeriesJson]
+    inputs: ModelInputs
+    degraded: tuple[str, ...] = ()
 
     @property
     def origin_seconds(self) -> float:
-        """Seconds since 1970 at which the origin begins, UTC."""
+        """The begin of the origin in seconds since 1970, UTC."""
         origin = datetime.fromisoformat(self.provenance["origin"])
         return origin.replace(tzinfo=UTC).timestamp()
 
     @property
     def dates(self) -> list[str]:
         """The days forecast, YYYY-MM-DD."""
-        first = datetime.fromisoformat(self.provenance["origin"]).date()
-        return [f"{first + timedelta(days=lead)}" for lead in range(1, self.horizon + 1)]
+        origin = datetime.fromisoformat(self.provenance["origin"]).date()
+        return [f"{origin + timedelta(days=lead)}" for lead in range(1, self.horizon + 1)]
+
+    def degrade(self, reason: str) -> "Snapshot":
+        """Return the same forecasts, marked as degraded for this reason."""
+        marked = sorted({*self.provenance["degraded"], reason})
+        return replace(
+            self,
+            degraded=tuple(sorted({*self.degraded, reason})),
+            provenance={**self.provenance, "degraded": marked},
+        )
 
 
-def take(
-    made: pd.DataFrame, tables: Tables, contract: Mapping[str, Any], about: Mapping[str, Any]
+def make_snapshot(
+    issued: pd.DataFrame, tables: Tables, inputs: ModelInputs, about: Mapping[str, Any]
 ) -> Snapshot:
-    """Return the snapshot of what `forecasts.issue` made at one origin from `tables`.
+    """Return the snapshot of the forecasts that `release.forecasts.issue` made at one origin.
 
-    `contract`: the model's; `about`: what else is said about the champion.
+    `about`: the rest of the champion's description.
     """
-    levels = {level: quantile_column(level) for level in contract["quantiles"]}
-    series = _describe(made, tables)
+    contract = inputs.contract
+    labels = {level: quantile_column(level) for level in contract["quantiles"]}
+    series = _describe_series(issued, tables)
     model = {name: contract[name] for name in ("horizon", "quantiles", "weather")}
     return Snapshot(
-        _provenance(made),
+        _provenance(issued),
         {**about, **model, "series": len(series)},
         series,
-        levels,
+        labels,
         contract["horizon"],
-        _encode(made, list(levels.values())),
+        _series_json(issued, list(labels.values())),
+        inputs,
     )
 
 
-def degrade(snapshot: Snapshot, by: str) -> Snapshot:
-    """Return the same answers, saying that the service has to do without something."""
-    without = tuple(sorted({*snapshot.without, by}))
-    missed = sorted({*snapshot.provenance["degraded"], by})
-    return replace(
-        snapshot, without=without, provenance={**snapshot.provenance, "degraded": missed}
-    )
-
-
-def _encode(made: pd.DataFrame, labels: Sequence[str]) -> dict[Key, Forecast]:
-    days = days_of(made, labels)
-    keys = zip(
-        *(made[name].tolist() for name in (*SERIES, "receipt_id", "model_version")), strict=True
-    )
-    by_series: dict[Key, list[dict[str, Any]]] = {}
-    made_by: dict[Key, tuple[str, str]] = {}
-    for (store_id, item_id, *by), day in zip(keys, days, strict=True):
-        by_series.setdefault((store_id, item_id), []).append(day)
-        made_by[store_id, item_id] = by[0], by[1]
-    return {key: _forecast(key, made_by[key], of_one) for key, of_one in by_series.items()}
-
-
-def days_of(made: pd.DataFrame, labels: Sequence[str]) -> list[dict[str, Any]]:
-    """Return each row of `forecasts.issue` in plain values, as it is answered."""
-    names = [
-        "date",
-        "lead_time",
-        "mean",
-        "quantiles",
-        "stock_target",
-        "because",
-        "issued_at",
-        "degraded",
-    ]
-    because = made[[f"because_{cause}" for cause in CAUSES]].to_numpy().tolist()
-    quantiles = (dict(zip(labels, row, strict=True)) for row in made[[*labels]].to_numpy().tolist())
-    columns: tuple[Iterable[Any], ...] = (
-        _text(made["date"]),
-        made["lead_time"].astype("int64").tolist(),
-        made["mean"].tolist(),
-        quantiles,
-        made["stock_target"].tolist(),
-        (dict(zip(CAUSES, row, strict=True)) for row in because),
-        _text(made["issued_at"]),
-        made["degraded"].tolist(),
-    )
-    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-
-
-def _text(days: pd.Series) -> list[str | None]:
-    return [None if pd.isna(day) else f"{day:%Y-%m-%d}" for day in days]
-
-
-def _forecast(key: Key, by: tuple[str, str], days: list[dict[str, Any]]) -> Forecast:
-    about = {"receipt_id": by[0], "model_version": by[1]}
-    plain = dict(zip(SERIES, key, strict=True)) | about | {"days": days}
-    return Forecast(encode(plain), tuple(tuple(day["degraded"]) for day in days))
-
-
-def encode(value: Any) -> bytes:
-    """Return plain values as JSON, each float in the shortest form that reads back."""
-    return _ENCODER.encode(value).encode()
-
-
-def _provenance(made: pd.DataFrame) -> dict[str, Any]:
-    first, issue = made.iloc[0], made["issued_at"].max()
+def _provenance(issued: pd.DataFrame) -> dict[str, Any]:
+    first = issued.iloc[0]
     return {
         "model_version": str(first["model_version"]),
         "data_version": str(first["data_version"]),
-        "origin": f"{first['origin']:%Y-%m-%d}",
-        "weather_issued_at": None if pd.isna(issue) else f"{issue:%Y-%m-%d}",
-        "degraded": sorted({name for row in made["degraded"] for name in row}),
+        "origin": date_text(first["origin"]),
+        "weather_issued_at": date_text(issued["issued_at"].max()),
+        "degraded": sorted({reason for reasons in issued["degraded"] for reason in reasons}),
     }
 
 
-def _describe(made: pd.DataFrame, tables: Tables) -> list[dict[str, str]]:
-    series = made[[*SERIES]].drop_duplicates().sort_values([*SERIES])
+def _describe_series(issued: pd.DataFrame, tables: Tables) -> list[dict[str, str]]:
+    series = issued[[*SERIES]].drop_duplicates().sort_values([*SERIES])
     names = schema.latest("items", tables["items"]).set_index("item_id")["name"]
     places = schema.latest("stores", tables["stores"]).set_index("store_id")["location_id"]
     series["item_name"] = series["item_id"].map(names)
@@ -165,29 +111,44 @@ def _describe(made: pd.DataFrame, tables: Tables) -> list[dict[str, str]]:
     return [{str(k): str(v) for k, v in row.items()} for row in series.to_dict("records")]
 
 
-def answer(
-    snapshot: Snapshot, keys: Sequence[Key], horizon: int, quantiles: Sequence[float]
-) -> bytes:
-    """Return forecasts of known series as JSON, `horizon` days and `quantiles` of each."""
-    found = [snapshot.forecasts[key] for key in keys]
-    missed = {name for one in found for day in one.degraded[:horizon] for name in day}
-    head = encode({**snapshot.provenance, "degraded": sorted(missed.union(snapshot.without))})[:-1]
-    if is_whole(snapshot, horizon, quantiles):
-        parts = [one.json for one in found]
-    else:
-        labels = [snapshot.levels[level] for level in quantiles]
-        parts = [_trimmed(one.json, horizon, labels) for one in found]
-    return head + b',"forecasts":[' + b",".join(parts) + b"]}"
+def _series_json(issued: pd.DataFrame, labels: Sequence[str]) -> dict[Key, SeriesJson]:
+    names = (*SERIES, "receipt_id", "model_version")
+    heads = zip(*(issued[name].tolist() for name in names), strict=True)
+    by_series: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for head, day in zip(heads, day_values(issued, labels), strict=True):
+        by_series.setdefault(head, []).append(day)
+    return {
+        (head[0], head[1]): SeriesJson(
+            encode({**dict(zip(names, head, strict=True)), "days": days}),
+            tuple(tuple(day["degraded"]) for day in days),
+        )
+        for head, days in by_series.items()
+    }
 
 
-def is_whole(snapshot: Snapshot, horizon: int, quantiles: Sequence[float]) -> bool:
-    """Tell whether nothing is left out, so that no JSON needs to be taken apart."""
-    return horizon == snapshot.horizon and len(set(quantiles)) == len(snapshot.levels)
+def day_values(issued: pd.DataFrame, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Return each row of `release.forecasts.issue` in plain values, as the API answers it."""
+    because = issued[[f"because_{cause}" for cause in CAUSES]].to_numpy().tolist()
+    quantiles = issued[[*labels]].to_numpy().tolist()
+    columns: dict[str, Iterable[Any]] = {
+        "date": map(date_text, issued["date"]),
+        "lead_time": issued["lead_time"].astype("int64").tolist(),
+        "mean": issued["mean"].tolist(),
+        "quantiles": (dict(zip(labels, row, strict=True)) for row in quantiles),
+        "stock_target": issued["stock_target"].tolist(),
+        "because": (dict(zip(CAUSES, row, strict=True)) for row in because),
+        "issued_at": map(date_text, issued["issued_at"]),
+        "degraded": issued["degraded"].tolist(),
+    }
+    rows = zip(*columns.values(), strict=True)
+    return [dict(zip(columns, values, strict=True)) for values in rows]
 
 
-def _trimmed(whole: bytes, horizon: int, labels: Sequence[str]) -> bytes:
-    plain = json.loads(whole)
-    plain["days"] = plain["days"][:horizon]
-    for day in plain["days"]:
-        day["quantiles"] = {name: day["quantiles"][name] for name in labels}
-    return encode(plain)
+def date_text(day: Any) -> str | None:
+    """Return a day as YYYY-MM-DD, None for a missing one."""
+    return None if pd.isna(day) else f"{day:%Y-%m-%d}"
+
+
+def encode(value: Any) -> bytes:
+    """Return plain values as JSON; each float reads back bit for bit."""
+    return _ENCODER.encode(value).encode()

@@ -9,8 +9,8 @@ from typing import Any
 
 import schemathesis
 
-from api.schemas import DAY_PATTERN
-from tests.unit.api.test_api_snapshot import LEVELS, ORIGIN
+from api.schemas import DATE_PATTERN
+from tests.serving import LEVELS, ORIGIN
 
 STORES, ITEMS = ("s1", "s2"), ("u1", "u2")
 AHEAD = [f"{ORIGIN + timedelta(days=lead):%Y-%m-%d}" for lead in range(1, 15)]
@@ -21,7 +21,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _is_day(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(DAY_PATTERN, value) is not None
+    return isinstance(value, str) and re.fullmatch(DATE_PATTERN, value) is not None
 
 
 def _known(body: Any, place: int = 0) -> Any:

@@ -364,7 +364,7 @@ def list_keys(as_json: JsonOption = False) -> None:
     now = utc_now()
     rows = [
         {name: value for name, value in vars(key).items() if name != "digest"}
-        | {"live": key.lives(now)}
+        | {"live": key.is_live(now)}
         for key in read_keys(read_settings().api_keys)
     ]
     lines = [

@@ -12,19 +12,18 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from api import records
 from salescast.data import store, versions
 from salescast.ledger.ledger import Ledger
 from salescast.settings import Settings
 from tests.builders import make_items, make_sales, make_tables
 from tests.integration.test_api import make_workspace, serve
 from tests.releases import ORIGIN, release
+from tests.serving import ORDER
 
 AXE = Path(axe_core_python.__file__).with_name("axe.min.js")
 VIOLATIONS = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
   .filter((one) => ["serious", "critical"].includes(one.impact))
   .map((one) => [one.id, one.nodes.map((node) => node.html)])"""
-ORDER = records.Order.model_config["json_schema_extra"]["examples"][0]
 KEYS = [("s1", "u1"), ("s1", "u2"), ("s2", "u1"), ("s2", "u2")]
 NOT_READY = {"type": "/docs#store-unavailable", "title": "Not ready", "status": 503, "detail": "x"}
 NO_KEY = {"type": "about:blank", "title": "Unauthorized", "status": 401, "detail": "x"}

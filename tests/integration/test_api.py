@@ -22,7 +22,7 @@ from salescast.stages.forecasting import forecast
 from tests.builders import make_sales, make_tables
 from tests.conftest import ROOT
 from tests.releases import ORIGIN, release
-from tests.unit.api.test_api_routes import ASK, JSON, check_problem
+from tests.serving import ASK, JSON, check_problem
 
 
 def make_workspace(folder: Path):

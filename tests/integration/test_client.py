@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from salescast.client import AsyncClient, Client, Outcome, ProblemError, WhatIf
-from salescast.client.calls import MAX_WAIT
+from salescast.client.endpoints import MAX_WAIT, retry_after
 from tests.serving import make_app, served
 
 
@@ -71,15 +71,12 @@ def test_the_async_client_says_the_same(url):
         assert rest[3] == client.receipt(one.receipt_id)
 
 
-def test_a_batch_is_begun_and_fetched(url):
-    """Its answers are those of single requests."""
+def test_without_series_all_are_forecast(url):
+    """The names come with the answer."""
     with Client(url) as client:
-        batch = client.start_batch([{"series": [("s1", "u1")]}, {"series": [("s2", "u2")]}])
-        while batch.status in ("queued", "running"):
-            batch = client.batch(batch.batch_id)
-        single = client.forecasts([("s2", "u2")])
+        everything = client.forecasts(horizon=1)
 
-    assert (batch.status, batch.answers[1]) == ("done", single)
+    assert [(one.store_id, one.item_id) for one in everything.forecasts] == KEYS
 
 
 def test_a_problem_is_an_error_with_its_words(url):
@@ -91,6 +88,19 @@ def test_a_problem_is_an_error_with_its_words(url):
     assert caught.value.request_id
 
 
+KEYS = [("s1", "u1"), ("s1", "u2"), ("s2", "u1"), ("s2", "u2")]
+RECORDED = {
+    "model_version": "3",
+    "data_version": "a.dir",
+    "origin": "2023-07-20",
+    "weather_issued_at": None,
+    "degraded": [],
+    "recorded": 1,
+    "unchanged": 0,
+}
+OUTCOME = Outcome("s1", "u1", "2023-07-21", 5)
+
+
 @contextmanager
 def moody(*answers):
     """Serve the answers in turn: (status, headers), or None to hang up; count the requests."""
@@ -98,15 +108,13 @@ def moody(*answers):
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
-            self.rfile.read(int(self.headers["Content-Length"]))
-            seen.append(self.headers.get("Idempotency-Key"))
+            seen.append(self.rfile.read(int(self.headers["Content-Length"])))
             answer = left.pop(0)
             if answer is None:
                 self.close_connection = True
                 return
             status, headers = answer
-            plain = {"batch_id": "b", "status": "queued", "detail": None, "answers": None}
-            body = json.dumps(plain).encode()
+            body = json.dumps(RECORDED).encode()
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
@@ -122,17 +130,17 @@ def moody(*answers):
         server.shutdown()
 
 
-BUSY, FINE = (429, {"Retry-After": "7"}), (202, {})
+BUSY, FINE = (429, {"Retry-After": "7"}), (200, {})
 
 
 def test_retries_wait_as_long_as_the_service_asks():
-    """Seven seconds, then a doubling pause of our own; the same request under the same key."""
+    """Seven seconds, then a doubling pause; the request stays the same."""
     slept = []
     with (
         moody(BUSY, (503, {}), None, FINE) as (url, seen),
         Client(url, sleep=slept.append) as client,
     ):
-        assert client.start_batch([{"series": [("s1", "u1")]}]).status == "queued"
+        assert client.record([OUTCOME]).recorded == 1
 
     assert slept == [7.0, 0.4, 0.8]
     assert len(set(seen)) == 1
@@ -147,10 +155,10 @@ def test_the_async_client_retries_too():
 
     async def go(url):
         async with AsyncClient(url, sleep=sleep) as client:
-            return await client.start_batch([{"series": [("s1", "u1")]}])
+            return await client.record([OUTCOME])
 
     with moody(BUSY, None, FINE) as (url, _):
-        assert asyncio.run(go(url)).status == "queued"
+        assert asyncio.run(go(url)).recorded == 1
     assert slept == [7.0, 0.4]
 
 
@@ -166,7 +174,7 @@ def test_what_retrying_does_not_mend_is_said(answers, tries):
         Client(url, retries=2, sleep=lambda _: None) as client,
         pytest.raises(ProblemError) as caught,
     ):
-        client.start_batch([])
+        client.record([OUTCOME])
 
     assert (caught.value.status, len(seen)) == (answers[-1][0], tries)
 
@@ -184,10 +192,8 @@ def test_a_service_that_is_not_there_is_a_connection_error():
 
 def test_retry_after_may_be_a_date():
     """As HTTP has it; one that is past is no wait, and nonsense is a second."""
-    from salescast.client.calls import _seconds
-
-    assert _seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
-    assert _seconds("soon") == 1.0
+    assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
+    assert retry_after("soon") == 1.0
 
 
 def test_importing_the_client_imports_nothing_of_the_product():

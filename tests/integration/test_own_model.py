@@ -25,7 +25,7 @@ from salescast.stages.forecasting import forecast
 from salescast.stages.promotion import promote
 from salescast.stages.tuning import tune
 from tests.builders import make_tables
-from tests.unit.api.test_api_routes import ask
+from tests.serving import ask
 from tests.workspaces import approve, make_workspace
 
 GLM = """

@@ -17,7 +17,7 @@ from salescast.settings import read_settings
 from tests.builders import make_tables
 from tests.integration.test_api import make_workspace, serve
 from tests.releases import make_files, release
-from tests.unit.api.test_api_routes import ASK, ask
+from tests.serving import ASK, ask
 from tests.unit.release.test_bundle import MODELS
 
 

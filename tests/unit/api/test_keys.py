@@ -30,8 +30,8 @@ def test_a_key_expires(path):
     _, made = create_key(path, "planner", ["read"], 30)
     end = datetime.fromisoformat(made.expires_at)
 
-    assert made.lives(end - timedelta(seconds=1))
-    assert not made.lives(end)
+    assert made.is_live(end - timedelta(seconds=1))
+    assert not made.is_live(end)
 
 
 def test_two_keys_of_one_name_live_side_by_side_and_no_third(path):
@@ -44,7 +44,7 @@ def test_two_keys_of_one_name_live_side_by_side_and_no_third(path):
     revoke_key(path, first.key_id)
     create_key(path, "planner", ["read"], 30)
 
-    assert [key.lives(utc_now()) for key in read_keys(path)] == [False, True, True]
+    assert [key.is_live(utc_now()) for key in read_keys(path)] == [False, True, True]
 
 
 def test_a_key_is_revoked_once(path):

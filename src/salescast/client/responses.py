@@ -1,4 +1,4 @@
-"""What the API answers, as dataclasses."""
+"""What the API sends and receives, as dataclasses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Provenance:
-    """What an answer rests on; days are YYYY-MM-DD."""
+    """What an answer is based on; days are YYYY-MM-DD."""
 
     model_version: str
     data_version: str
@@ -44,7 +44,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Forecasts(Provenance):
-    """Forecasts in the order asked for."""
+    """Forecasts in the order of the request."""
 
     forecasts: tuple[Forecast, ...]
     what_if: bool = False
@@ -63,7 +63,7 @@ class Receipt(Provenance):
 
 @dataclass(frozen=True)
 class Order:
-    """What to order of one series, beside what the old rule would; units and money."""
+    """The proposed order of one series next to the old rule's; units and money."""
 
     store_id: str
     item_id: str
@@ -82,7 +82,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Orders(Provenance):
-    """The orders proposed last."""
+    """The newest proposed orders."""
 
     currency: str
     orders: tuple[Order, ...]
@@ -103,7 +103,7 @@ class PastDay:
 
 @dataclass(frozen=True)
 class History(Provenance):
-    """The past of one series, oldest first."""
+    """The past of one series, oldest day first."""
 
     store_id: str
     item_id: str
@@ -112,7 +112,7 @@ class History(Provenance):
 
 @dataclass(frozen=True)
 class Recorded(Provenance):
-    """What became of outcomes."""
+    """How many outcomes were recorded."""
 
     recorded: int
     unchanged: int
@@ -120,7 +120,7 @@ class Recorded(Provenance):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one series sold on one day."""
+    """Units sold of one series on one day."""
 
     store_id: str
     item_id: str
@@ -131,41 +131,31 @@ class Outcome:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """What is imagined: rain scaled, or certain (mm) by date; prices by date."""
+    """Other weather or prices: rain scaled, or certain (mm) by date; prices by date."""
 
     rain_factor: float = 1.0
     rain_mm: Mapping[str, float] = field(default_factory=dict)
     price: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """How far a batch is: queued, running, done or failed."""
-
-    batch_id: str
-    status: str
-    detail: str | None
-    answers: tuple[Forecasts, ...]
-
-
-_PARTS: Mapping[tuple[type, str], type] = {
+_ITEMS: Mapping[tuple[type, str], type] = {
     (Forecasts, "forecasts"): Forecast,
     (Forecast, "days"): Day,
     (Receipt, "days"): Day,
     (Orders, "orders"): Order,
     (History, "days"): PastDay,
-    (Batch, "answers"): Forecasts,
 }
+"""The dataclass of each item of a field that is a list."""
 
 
 def read(kind: type[T], plain: Mapping[str, Any]) -> T:
-    """Return parsed JSON as a dataclass; names it does not know are left out."""
+    """Return parsed JSON as a dataclass; leave out unknown names."""
     names = [one.name for one in fields(kind) if one.name in plain]  # type: ignore[arg-type]
-    return kind(**{name: _part(kind, name, plain[name]) for name in names})
+    return kind(**{name: _value(kind, name, plain[name]) for name in names})
 
 
-def _part(kind: type, name: str, value: Any) -> Any:
-    inner = _PARTS.get((kind, name))
-    if inner is not None:
-        return tuple(read(inner, one) for one in value or ())
+def _value(kind: type, name: str, value: Any) -> Any:
+    item = _ITEMS.get((kind, name))
+    if item is not None:
+        return tuple(read(item, one) for one in value)
     return tuple(value) if isinstance(value, list) else value

@@ -1,66 +1,36 @@
 """What is made once is answered from, and every number survives."""
 
 import json
-from dataclasses import replace
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.detail import describe
-from api.schemas import Forecasts
-from api.snapshot import answer, take
+from api.answers import forecast_chunks
+from api.forecast_schemas import Forecasts
 from salescast.contract.schema import empty
-from salescast.features.point_in_time import build, past
-from salescast.models.forecaster import fit
-from salescast.release.issuing import issue
-from tests.builders import FIRST, make_tables
+from tests.builders import make_tables
+from tests.serving import LEVELS, ORIGIN, make_forecasts, small_snapshot, snapshot_of
 
-ORIGIN = FIRST + pd.Timedelta(days=199)
-LEVELS = [0.1, 0.5, 0.9]
-CONTRACT = {"horizon": 14, "quantiles": LEVELS, "weather": "issued"}
-CONTRACT |= {"critical": {"u1": 0.8, "u2": 0.8}}
-ABOUT = {"name": "umbrella-sales", "run_id": "r", "trained_until": "2023-07-20"}
-ABOUT |= {"trained_on": None, "git_commit": None, "quality_verdict": None}
 TWO = [("s2", "u1"), ("s1", "u2")]
-
-
-def make_served(found):
-    """Return a simple model and the feature rows of one origin."""
-    rows = build(found, pd.date_range(ORIGIN - pd.Timedelta(days=40), ORIGIN, freq="8D"))
-    model = fit(rows, past(found, ORIGIN), "weekday_mean", {}, 1)
-    return model, rows[rows["origin"] == ORIGIN]
-
-
-def make_forecasts(**tables):
-    """Return what `issue` makes of small tables by a simple model, and the tables."""
-    found = make_tables() | tables
-    return issue(*make_served(found), LEVELS, CONTRACT["critical"], ("3", "a.dir")), found
-
-
-def make_snapshot(**tables):
-    """Return the snapshot of small tables, with what stands beside the forecasts."""
-    made, found = make_forecasts(**tables)
-    detail = describe(*make_served(found), found, CONTRACT, {"models": {}})
-    return replace(take(made, found, CONTRACT, ABOUT), detail=detail)
 
 
 @pytest.fixture(scope="module")
 def snapshot():
     """One snapshot for all: it never changes."""
-    return make_snapshot()
+    return small_snapshot()
 
 
 def read(snapshot, keys=TWO, horizon=14, quantiles=LEVELS):
     """Return the answer, parsed."""
-    return json.loads(answer(snapshot, keys, horizon, quantiles))
+    return json.loads(b"".join(forecast_chunks(snapshot, keys, horizon, quantiles)))
 
 
 def test_the_answer_keeps_the_order_asked_for(snapshot):
     """A caller may zip the answer with what was asked."""
-    said = [(one["store_id"], one["item_id"]) for one in read(snapshot)["forecasts"]]
-    assert said == TWO
+    keys = [(one["store_id"], one["item_id"]) for one in read(snapshot)["forecasts"]]
+    assert keys == TWO
 
 
 def test_the_answer_is_what_the_schema_promises(snapshot):
@@ -72,11 +42,11 @@ def test_the_answer_is_what_the_schema_promises(snapshot):
 def test_every_float_reads_back_bit_for_bit(values):
     """JSON loses nothing, whatever the numbers."""
     made = MADE.assign(mean=values)
-    body = read(take(made, TABLES_OF_MADE, CONTRACT, ABOUT), [("s1", "u1")])
+    body = read(snapshot_of(made, TABLES), [("s1", "u1")])
     assert [day["mean"] for day in body["forecasts"][0]["days"]] == values
 
 
-MADE, TABLES_OF_MADE = make_forecasts()
+MADE, TABLES = make_forecasts()
 MADE = MADE.query("store_id == 's1' and item_id == 'u1'")
 
 
@@ -98,7 +68,7 @@ def make_old_issues():
     """Return a snapshot whose last weather issue is four days old."""
     issued = make_tables()["weather_forecast"]
     late = ORIGIN - pd.Timedelta(days=3)
-    return make_snapshot(weather_forecast=issued[issued["issued_at"] < late])
+    return small_snapshot(weather_forecast=issued[issued["issued_at"] < late])
 
 
 def test_the_answer_says_what_it_had_to_do_without():
@@ -115,7 +85,7 @@ def test_days_left_out_degrade_nothing():
 
 def test_no_issue_at_all_is_null():
     """Climatology has no day of issue."""
-    body = read(make_snapshot(weather_forecast=empty("weather_forecast")))
+    body = read(small_snapshot(weather_forecast=empty("weather_forecast")))
     assert body["weather_issued_at"] is None
     assert {day["issued_at"] for day in body["forecasts"][0]["days"]} == {None}
 

@@ -8,11 +8,10 @@ from api.keys import create_key, revoke_key
 from api.main import create_app
 from salescast.settings import read_settings
 from tests.conftest import ROOT
-from tests.unit.api.test_api_routes import Always, ask, check_problem
-from tests.unit.api.test_api_snapshot import make_snapshot
+from tests.serving import Always, ask, check_problem, small_snapshot
 
 SETTINGS = read_settings(ROOT / "config.toml")
-SNAPSHOT = make_snapshot()
+SNAPSHOT = small_snapshot()
 
 
 def serving(**changes):

@@ -1,46 +1,27 @@
 """Whatever is sent, the answer is a forecast or a problem."""
 
-import asyncio
 import json
 import re
-from dataclasses import dataclass
 
-import httpx
 import pytest
 
+from api.forecast_schemas import ForecastRequest, Forecasts
 from api.guard import MAX_BODY_BYTES
 from api.main import create_app
-from api.problems import MAX_ERRORS, MEDIA_TYPE
-from api.schemas import ForecastRequest, Forecasts, ModelInfo, Problem, SeriesList
+from api.model_schemas import ModelInfo
+from api.problems import MAX_ERRORS
+from api.series_schemas import SeriesList
 from salescast.errors import NoChampionError, SalescastError
 from salescast.settings import read_settings
 from tests.conftest import ROOT
-from tests.unit.api.test_api_snapshot import make_snapshot
-
-ASK = {"series": [{"store_id": "s1", "item_id": "u1"}]}
-JSON = {"Content-Type": "application/json"}
-SECRET = "xyzzy-what-was-sent"
-
-
-@dataclass
-class Always:
-    """A service that serves one snapshot, or fails in one way."""
-
-    snapshot: object = None
-    failure: Exception | None = None
-
-    def current(self):
-        """Return the snapshot or raise the failure."""
-        if self.failure:
-            raise self.failure
-        return self.snapshot
+from tests.serving import ASK, JSON, SECRET, Always, ask, check_problem, small_snapshot
 
 
 @pytest.fixture(scope="module")
 def app():
     """Return the application over a small snapshot."""
     app = create_app(read_settings(ROOT / "config.toml"))
-    app.state.serving = Always(make_snapshot())
+    app.state.serving = Always(small_snapshot())
     return app
 
 
@@ -49,17 +30,6 @@ def failing(failure):
     app = create_app(read_settings(ROOT / "config.toml"))
     app.state.serving = Always(failure=failure)
     return app
-
-
-def ask(app, method, path, **options):
-    """Return the answer to one request, in this process."""
-
-    async def go():
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-            return await client.request(method, path, **options)
-
-    return asyncio.run(go())
 
 
 def post(app, content):
@@ -159,14 +129,6 @@ def test_a_wrong_body_is_a_small_problem_that_repeats_nothing(app, body, status)
     answer = post(app, body)
     assert answer.status_code == status
     check_problem(answer)
-
-
-def check_problem(answer):
-    """Assert that an answer is a small problem that repeats nothing that was sent."""
-    problem = Problem.model_validate_json(answer.content, extra="forbid")
-    assert (answer.headers["content-type"], problem.status) == (MEDIA_TYPE, answer.status_code)
-    assert SECRET not in answer.text
-    assert len(answer.content) < 4000
 
 
 REQUESTS = {
