@@ -19,7 +19,9 @@ def test_a_request_can_be_tried_out_without_the_internet(browser: Browser, tmp_p
         operation.locator(".opblock-summary").click()
         operation.get_by_role("button", name="Execute").click()
 
-        expect(operation.locator(".live-responses-table td.response-col_status").last).to_have_text("200")
+        expect(operation.locator(".live-responses-table td.response-col_status").last).to_have_text(
+            "200"
+        )
         expect(page.get_by_text("unknown-series").first).to_be_visible()
         page.close()
     elsewhere = [one for one in requested if not one.startswith((url, "data:"))]
