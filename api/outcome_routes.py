@@ -3,7 +3,6 @@
 from datetime import UTC, date, datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from fastapi import APIRouter, Depends
 from fastapi.concurrency import run_in_threadpool
@@ -18,12 +17,10 @@ from api.dependencies import (
 )
 from api.openapi import problems
 from api.outcome_schemas import OutcomesRequest, Recorded
-from salescast.ledger.ledger import Ledger
 
 router = APIRouter(
     prefix="/v1", route_class=StrictRoute, tags=["outcomes"], responses=problems(404, 503)
 )
-KEY = ["store_id", "item_id", "date"]
 FIRST = date(1990, 1, 1)
 
 
@@ -38,7 +35,8 @@ async def record_outcomes(
     """
     require_known(snapshot, [(one.store_id, one.item_id) for one in body.outcomes])
     rows = _checked(body)
-    recorded = await run_in_threadpool(_record, ledger, rows)
+    now = datetime.now(UTC).replace(tzinfo=None)
+    recorded = await run_in_threadpool(ledger.report_outcomes, rows, now)
     unchanged = len(rows) - recorded
     return {**snapshot.provenance, "recorded": recorded, "unchanged": unchanged}
 
@@ -66,15 +64,3 @@ def _date_error(text: str, today: date) -> str:
     except ValueError:
         return "There is no such day"
     return "" if FIRST <= day <= today else f"The day must be between {FIRST} and today"
-
-
-def _record(ledger: Ledger, rows: pd.DataFrame) -> int:
-    """Write the outcomes that are new or differ; return how many."""
-    known = ledger.outcomes(since=rows["date"].min(), until=rows["date"].max())
-    known = rows[KEY].merge(known, on=KEY, how="left")
-    same_units = (known["units"] == rows["units"]).to_numpy()
-    flags = (known["sold_out"].astype("boolean"), rows["sold_out"])
-    codes = [flag.astype("Float64").fillna(-1.0).to_numpy(float) for flag in flags]
-    changed = rows[~(same_units & np.equal(*codes))]
-    now = pd.Timestamp(datetime.now(UTC).replace(tzinfo=None)).as_unit("us")
-    return ledger.record_outcomes(changed.assign(recorded_at=now))

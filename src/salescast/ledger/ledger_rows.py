@@ -45,14 +45,14 @@ def _plain(values: pd.Series, kind: sa.types.TypeEngine[Any]) -> list[Any]:
     return plain
 
 
-def refuse(frame: pd.DataFrame, bad: pd.DataFrame, wanted: str) -> None:
+def refuse(frame: pd.DataFrame, bad: pd.DataFrame, expected: str) -> None:
     """Raise DataQualityError naming the first bad number."""
     if bad.to_numpy().any():
         row, column = np.argwhere(bad.to_numpy())[0]
         name, at = bad.columns[column], frame.iloc[row]
         raise DataQualityError(
             f"{at['store_id']} × {at['item_id']}, {at['date']:%Y-%m-%d}: {name} is {at[name]}, "
-            f"not {wanted}; nothing was written to the ledger"
+            f"not {expected}; nothing was written to the ledger"
         )
 
 

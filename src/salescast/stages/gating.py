@@ -13,7 +13,8 @@ from salescast.evaluation.backtest import CHALLENGER, served_by
 from salescast.evaluation.controls import twins
 from salescast.evaluation.gate import Decision, Evidence, Measured, decide
 from salescast.features import point_in_time as feature
-from salescast.ledger.ledger import Decided, Ledger
+from salescast.ledger.journal import Decided
+from salescast.ledger.ledger import Ledger
 from salescast.models.forecaster import from_payload
 from salescast.monitoring.alarms import alarm
 from salescast.registry import Registry, Version, read_model
