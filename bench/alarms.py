@@ -135,7 +135,7 @@ def data_delay(seed: int, fault: str) -> float:
         told, meant = shop.deliver(day), sound.deliver(day)
         waited += waited > 0 or any(not told[name].equals(meant[name]) for name in meant)
         fresh = {n: schema.conform(n, t) for n, t in told.items()}
-        verdict = quality.check_delivery(fresh, stored, close_of(day), quality.judge_plainly)
+        verdict = quality.check_delivery(fresh, stored, close_of(day))
         raised = [*alarms.of_delivery(verdict.as_dict())]
         raised += alarms.newcomers(schema.latest("stores", stored["stores"]), day)
         if any(each["name"] in detection.EXPECTED[fault] for each in raised):

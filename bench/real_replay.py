@@ -18,7 +18,6 @@ import pandas as pd
 from bench.retail import FOLDER, Figure, publish
 from flows.engine import inline
 from godatamarkets.replay.daily_run import run_day
-from salescast import quality
 from salescast.contract.schema import close_of, last_day, latest
 from salescast.data import store
 from salescast.data.feeds import open_feed
@@ -28,7 +27,6 @@ from salescast.ledger.ledger import Ledger
 from salescast.models.response import uncensor
 from salescast.ordering.orders import unit_costs
 from salescast.settings import Settings, read_settings
-from salescast.stages.ingestion import Supply
 
 SCRIPT = Path(__file__).parent.parent / "docs" / "how-to" / "uk_gift_retailer.py"
 SHOP = FOLDER / "real-replay"
@@ -43,8 +41,7 @@ class Recorded:
         """Open the shop's files."""
         self.settings, self.shop = settings, self
         self.journal: list[dict[str, Any]] = []
-        feed = open_feed(settings.feed, settings.root)
-        self.supply = Supply(feed, quality.judge_plainly)
+        self.feed = open_feed(settings.feed, settings.root)
 
     def refused(self) -> int:
         """Return 0: nobody is there to mend what is refused."""
@@ -61,7 +58,7 @@ def replayed() -> Recorded:
     os.environ["SALESCAST_BACKTEST__CUTOFFS"] = CUTOFFS
     settings = read_settings()
     shop = Recorded(settings)
-    ever = shop.supply.feed(pd.Timestamp("2000-01-01"), close_of(pd.Timestamp("2100-01-01")))
+    ever = shop.feed(pd.Timestamp("2000-01-01"), close_of(pd.Timestamp("2100-01-01")))
     end = last_day(ever)
     logging.getLogger("salescast").setLevel(logging.WARNING)
     with store.rehearsing():

@@ -74,7 +74,7 @@ def _forecast(run: Run) -> dict[str, Any]:
 
 def _ingest(run: Run, replay: Replay, day: date) -> str:
     try:
-        result = run("ingest", until=day, supply=replay.supply)
+        result = run("ingest", until=day, feed=replay.feed)
     except DataQualityError:
         return "rejected"
     run("version")

@@ -16,11 +16,10 @@ import pandas as pd
 
 from godatamarkets.feed import Simulation
 from godatamarkets.replay.detection import scenario_faults
-from salescast import quality
+from salescast.data.delivery import Feed
 from salescast.data.files import write_json
 from salescast.errors import ConfigError, DataQualityError
 from salescast.settings import Settings, Stores
-from salescast.stages.ingestion import Supply
 
 Size = Literal["small", "demo"]
 REACTION_DAYS = 2  # from the page about a refused delivery until the export is repaired
@@ -53,13 +52,9 @@ class Replay:
     journal: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def supply(self) -> Supply:
-        """Return the retailer as the supplier of `ingest`.
-
-        Great Expectations judges the first delivery, and all that is stored before each training.
-        """
-        judge = quality.judge_plainly if self.journal else quality.judge
-        return Supply(self.shop.fetch, judge)
+    def feed(self) -> Feed:
+        """Return the retailer as the feed of `ingest`."""
+        return self.shop.fetch
 
     @property
     def next_day(self) -> date | None:

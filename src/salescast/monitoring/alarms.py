@@ -52,7 +52,6 @@ CHECKS: Mapping[str, str] = {
     "sales_rows_not_repeated": "rows_repeated",
     "weather_observed_fresh": "gauge_silent",
     "weather_observed_gauge_not_stuck": "gauge_suspect",
-    "weather_observed_rain_agrees_with_issues": "gauge_suspect",
     "weather_observed_rain_amounts_usual": "gauge_suspect",
     "weather_forecast_issues_complete": "issues_missing",
 }
@@ -97,9 +96,9 @@ def of_delivery(delivery: Mapping[str, Any]) -> Iterator[Alarm]:
     """Yield what a delivery's verdict (`Verdict.as_dict`) asks a person to look at."""
     for check in delivery["failed"]:
         told = {"check": check["name"], "rows": check["bad_rows"], "why": check["evidence"]}
-        if check["severity"] == "reject":
+        if check["severity"] == "critical":
             yield alarm("delivery_refused", check["table"], told)
-        elif check["severity"] == "quarantine":
+        elif check["severity"] == "warning":
             yield alarm("rows_quarantined", check["table"], told)
         else:
             yield alarm(CHECKS.get(check["name"], "delivery_odd"), check["name"], told)

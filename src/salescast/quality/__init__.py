@@ -1,30 +1,20 @@
-"""Data quality: every delivery and everything stored is judged by named expectations.
+"""Data quality: Great Expectations judges every delivery and everything stored, row by row.
 
-The only user of Great Expectations, which is imported when something is judged, not before.
+The library takes seconds to import, so it is imported when something is judged, not before.
 """
 
-from salescast.quality.checkpoint import (
-    Judge,
-    check_delivery,
-    check_stored,
-    judge_plainly,
-    write_data_docs,
-)
-from salescast.quality.rules import RULES, Rule
-from salescast.quality.suites import judge
-from salescast.quality.verdict import Check, Severity, Verdict, write_quarantine
+from salescast.quality.checkpoint import check_delivery, check_stored
+from salescast.quality.suites import SUITES, Rule, Severity, adjusted
+from salescast.quality.verdict import Check, Verdict, write_quarantine
 
 __all__ = [
-    "RULES",
+    "SUITES",
     "Check",
-    "Judge",
     "Rule",
     "Severity",
     "Verdict",
+    "adjusted",
     "check_delivery",
     "check_stored",
-    "judge",
-    "judge_plainly",
-    "write_data_docs",
     "write_quarantine",
 ]

@@ -1,146 +1,153 @@
-"""From rows to a verdict: measure, judge, decide."""
+"""From rows to a verdict: measure, let Great Expectations judge, say what becomes of the rows."""
 
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from salescast.contract.schema import TABLES, Tables, conform
 from salescast.errors import DataQualityError
-from salescast.quality import gauges, suites, trade
+from salescast.quality.arrivals import arrivals
 from salescast.quality.row_measures import measure_rows, unknown_rows
-from salescast.quality.rules import RULES, Rule
 from salescast.quality.scope import Scope
+from salescast.quality.suites import ARRIVALS, MEANINGS, SUITES, Rule, between, outside
 from salescast.quality.verdict import Check, Verdict
 
 Frames = dict[str, pd.DataFrame]
 _SHOWN = 3  # bad rows named in the evidence
 
 
-Judge = Callable[[Mapping[str, pd.DataFrame], tuple[Rule, ...]], dict[str, bool]]
-
-
 def check_delivery(
-    delivery: Tables, stored: Tables, until: pd.Timestamp, judge: Judge = suites.judge
+    delivery: Tables,
+    stored: Tables,
+    until: pd.Timestamp,
+    folder: Path | None = None,
+    rules: tuple[Rule, ...] = SUITES,
 ) -> Verdict:
     """Judge the delivered rows by the contract and by what is stored.
 
     `until` is the moment of delivery: nothing may be known at it or later. Rows that are stored
-    already, value for value, are left out. A rejected delivery is quarantined whole.
-    `judge`: Great Expectations, or `judge_plainly`, which comes to the same.
+    already, value for value, are left out. A rejected delivery is quarantined whole. `folder`
+    takes `delivery.json` and the quarantined rows; None: nothing is written.
     """
-    conformed, broken = _conform(delivery)
+    conformed, contract_checks = _conform(delivery)
     fresh = {name: unknown_rows(name, rows, stored.get(name)) for name, rows in conformed.items()}
-    scope = Scope(fresh, stored, pd.Timestamp(until))
-    frames = measure(scope)
-    rules = _rules_of(frames)
-    checks = [*broken, *_checks(frames, rules, judge(frames, rules))]
     raw = {name: rows for name, rows in delivery.items() if name not in conformed}
-    return _verdict(scope, checks, (frames, raw), None)
+    subject = _Subject(Scope(fresh, stored, pd.Timestamp(until)), rules, contract_checks, raw)
+    return _judge(subject, folder, quarantine="quarantine", report="delivery.json")
 
 
-def check_stored(tables: Tables, until: pd.Timestamp) -> Verdict:
-    """Judge everything stored: the same rules, and types and missing values once more.
+def check_stored(
+    tables: Tables,
+    until: pd.Timestamp,
+    folder: Path | None = None,
+    rules: tuple[Rule, ...] = SUITES,
+) -> Verdict:
+    """Judge everything stored by the same checks; `quarantined` shows rows, but all of them stay.
 
-    `until` as in `check_delivery`. Nothing is taken out of the tables; `quarantined` shows rows.
+    `until` as in `check_delivery`. `folder` takes `quality.json` and the Data Docs in `data_docs`.
     """
-    conformed, broken = _conform(tables)
-    scope = Scope(conformed, {}, pd.Timestamp(until))
-    frames = measure(scope)
-    rules = _rules_of(frames)
-    passed, documents = suites.judge_with_docs(frames, rules)
-    checks = [*broken, *_checks(frames, rules, passed), *_structure_checks(rules, passed)]
-    return _verdict(scope, checks, (frames, {}), documents)
+    conformed, contract_checks = _conform(tables)
+    subject = _Subject(Scope(conformed, {}, pd.Timestamp(until)), rules, contract_checks, {})
+    if folder:
+        shutil.rmtree(folder / "data_docs", ignore_errors=True)
+    return _judge(subject, folder, docs="data_docs", report="quality.json")
 
 
-def write_data_docs(verdict: Verdict, folder: Path) -> Path:
-    """Write the Data Docs of `check_stored` into `folder`, in place of earlier ones.
+def measure(scope: Scope) -> Frames:
+    """Return every frame that is judged: the fresh rows of each table, and `arrivals`."""
+    rows = {name: measure_rows(name, scope) for name in TABLES if name in scope.fresh}
+    return rows | {ARRIVALS: arrivals(scope)}
 
-    Returns the index page. Raises DataQualityError for a verdict on a delivery, which keeps none.
-    """
-    if verdict.documents is None:
-        raise DataQualityError("Data Docs are written from check_stored, not from a delivery")
-    return suites.write_data_docs(verdict.documents, folder)
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is judged. `raw`: tables that break the contract, as they were delivered."""
+
+    scope: Scope
+    rules: tuple[Rule, ...]
+    contract_checks: list[Check]
+    raw: Frames
+
+    @cached_property
+    def frames(self) -> Frames:
+        return measure(self.scope)
+
+    def verdict(self, passed: Mapping[str, bool]) -> Verdict:
+        """Return what becomes of the rows. `passed`: by the name of each check that was run."""
+        rules = [rule for rule in self.rules if rule.table in self.scope.fresh]
+        failed = [rule for rule in rules if not passed.get(rule.name, True)]
+        checks = [_check(rule, self.frames[rule.frame], rule not in failed) for rule in rules]
+        checks = [*self.contract_checks, *checks]
+        critical = [c.name for c in checks if not c.passed and c.severity == "critical"]
+        blanket = "; ".join(f"rejected: {name}" for name in critical)
+        accepted, quarantined = {}, {}
+        for name, rows in self.scope.fresh.items():
+            reasons = _reasons(self.frames[name], [r for r in failed if r.frame == name], blanket)
+            bad = (reasons != "").to_numpy()
+            accepted[name] = rows[~bad & (self.frames[name]["repeats"] == 0).to_numpy()]
+            if bad.any():
+                quarantined[name] = rows[bad].assign(reason=reasons[bad].to_numpy())
+        quarantined |= {name: rows.assign(reason=blanket) for name, rows in self.raw.items()}
+        checked = sum(len(rows) for rows in self.scope.fresh.values())
+        return Verdict(tuple(checks), checked, accepted, quarantined, self.scope.until)
+
+
+def _judge(subject: _Subject, folder: Path | None, **names: str) -> Verdict:
+    from salescast.quality import expectations as gx  # takes seconds to import
+
+    frames = {name: rows for name, rows in subject.frames.items() if len(rows) or name == ARRIVALS}
+    outputs = gx.Outputs()
+    if folder:
+        outputs = gx.Outputs(**{name: str(folder.resolve() / path) for name, path in names.items()})
+    checkpoint = gx.open_checkpoint(subject.rules, tuple(frames), outputs)
+    return gx.run_checkpoint(checkpoint, frames, subject.verdict)
 
 
 def _conform(tables: Tables) -> tuple[Frames, list[Check]]:
     conformed, checks = {}, []
     for name, rows in tables.items():
+        problem = ""
         try:
             conformed[name] = conform(name, rows, f"delivered {name}")
-            checks.append(Check(f"{name}_follows_contract", name, "reject", True, 0, ""))
         except DataQualityError as error:
-            evidence = f"{error}; deliver the table in the contract's columns"
-            checks.append(
-                Check(f"{name}_follows_contract", name, "reject", False, len(rows), evidence)
-            )
+            problem = f"{error}; deliver the table in the contract's columns"
+        bad = len(rows) if problem else 0
+        check = Check(f"{name}_follows_contract", name, "critical", not problem, bad, problem)
+        checks.append(check)
     return conformed, checks
-
-
-def measure(scope: Scope) -> Frames:
-    """Return every frame that rules speak of: the fresh rows' tables, days, series and gauges."""
-    frames = {name: measure_rows(name, scope) for name in TABLES if name in scope.fresh}
-    if "sales" in frames:
-        frames["sales_by_day"] = trade.sales_by_day(scope, frames["sales"]["price_vs_usual"])
-        frames["sales_by_place"] = trade.sales_by_place(scope)
-        frames["series"] = trade.series(scope)
-    if "weather_observed" in frames:
-        frames["gauges"] = gauges.gauges(scope)
-        frames["gauge_days"] = gauges.gauge_days(scope)
-    if "weather_forecast" in frames:
-        frames["issues"] = gauges.issues(scope)
-    return frames
-
-
-def _rules_of(frames: Mapping[str, pd.DataFrame]) -> tuple[Rule, ...]:
-    return tuple(rule for rule in RULES if rule.frame in frames)
-
-
-def _checks(frames: Frames, rules: tuple[Rule, ...], passed: Mapping[str, bool]) -> list[Check]:
-    return [_check(rule, frames[rule.frame], passed[rule.name]) for rule in rules]
 
 
 def _check(rule: Rule, frame: pd.DataFrame, passed: bool) -> Check:  # noqa: FBT001 - a result
     if passed:
         return Check(rule.name, rule.table, rule.severity, True, 0, "")
-    bad = frame[outside(rule, frame)]
+    bad = frame[outside(frame, rule.ranges)]
     return Check(rule.name, rule.table, rule.severity, False, len(bad), _evidence(rule, bad))
 
 
-def judge_plainly(frames: Mapping[str, pd.DataFrame], rules: tuple[Rule, ...]) -> dict[str, bool]:
-    """Return for each rule's name whether its frame meets it, without Great Expectations.
-
-    For a replay, which judges a delivery a day: its 0.3 s each would be most of a year's minutes.
-    """
-    return {rule.name: not outside(rule, frames[rule.frame]).any() for rule in rules}
-
-
-def outside(rule: Rule, frame: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which rows of `frame` break the rule; unknown values do not."""
-    values = frame[rule.column].to_numpy(np.float64, na_value=np.nan)
-    low = -np.inf if rule.minimum is None else rule.minimum
-    high = np.inf if rule.maximum is None else rule.maximum
-    bad: NDArray[np.bool_] = (values < low) | (values > high)
-    return bad
-
-
 def _evidence(rule: Rule, bad: pd.DataFrame) -> str:
-    keys = [c for c in _KEYS if c in bad]
+    parts = []
+    for measure, span in rule.ranges.items():
+        failing = bad[outside(bad, {measure: span})].drop_duplicates([*rule.by, measure])
+        if len(failing):
+            parts.append(_sentence(rule, measure, failing))
+    return f"{'; '.join(parts)}; {rule.fix}"
+
+
+def _sentence(rule: Rule, measure: str, failing: pd.DataFrame) -> str:
     shown = [
-        f"{' '.join(_word(row[key]) for key in keys)}: {row[rule.column]:.6g}"
-        for _, row in bad.head(_SHOWN).iterrows()
+        f"{' '.join(_word(row[key]) for key in rule.by)}: {row[measure]:.6g}"
+        for _, row in failing.head(_SHOWN).iterrows()
     ]
-    more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+    more = f" and {len(failing) - _SHOWN} more" if len(failing) > _SHOWN else ""
     return (
-        f"{rule.column} ({rule.meaning}) must be {suites.between(rule)}, but is "
-        f"{', '.join(shown)}{more}; {rule.fix}"
+        f"{measure} ({MEANINGS[measure]}) must be {between(*rule.ranges[measure])}, but is "
+        f"{', '.join(shown)}{more}"
     )
-
-
-_KEYS = ("store_id", "item_id", "location_id", "issued_at", "issued_on", "date", "newest")
 
 
 def _word(value: Any) -> str:
@@ -149,45 +156,11 @@ def _word(value: Any) -> str:
     return str(value)
 
 
-def _structure_checks(rules: tuple[Rule, ...], passed: Mapping[str, bool]) -> list[Check]:
-    known = {rule.name for rule in rules}
-    checks = []
-    for name, good in passed.items():
-        if name not in known:
-            table = max((t for t in TABLES if name.startswith(f"{t}_")), key=len)
-            evidence = "" if good else f"{name} does not hold; restore the file or deliver again"
-            checks.append(Check(name, table, "reject", good, 0, evidence))
-    return checks
-
-
-def _verdict(
-    scope: Scope, checks: list[Check], frames: tuple[Frames, Frames], documents: Any
-) -> Verdict:
-    measured, raw = frames
-    rejected = [c for c in checks if not c.passed and c.severity == "reject"]
-    blanket = "; ".join(f"rejected: {c.name}" for c in rejected)
-    failed = {c.name for c in checks if not c.passed}
-    accepted, quarantined = {}, {}
-    for name, rows in scope.fresh.items():
-        reasons = _reasons(measured[name], name, failed, blanket)
-        bad = (reasons != "").to_numpy()
-        once = (measured[name]["repeats"] == 0).to_numpy()
-        accepted[name] = rows[~bad & once]
-        if bad.any():
-            quarantined[name] = rows[bad].assign(reason=reasons[bad].to_numpy())
-    quarantined |= {name: rows.assign(reason=blanket) for name, rows in raw.items()}
-    checked = sum(len(rows) for rows in scope.fresh.values())
-    return Verdict(tuple(checks), checked, accepted, quarantined, scope.until, documents)
-
-
-def _reasons(frame: pd.DataFrame, table: str, failed: set[str], blanket: str) -> pd.Series:
+def _reasons(frame: pd.DataFrame, failed: list[Rule], blanket: str) -> pd.Series:
     """Return for each row why it is quarantined; empty where it is not."""
-    reasons = pd.Series(blanket, index=frame.index, dtype="object")
-    for rule in RULES:
-        if rule.frame == table and rule.severity == "quarantine" and rule.name in failed:
-            bad = outside(rule, frame)
-            why = frame.loc[bad, rule.column].map(
-                lambda value, rule=rule: f"{rule.name}: {rule.column} is {value:.6g}; "
-            )
-            reasons[bad] = why + reasons[bad]
-    return reasons.str.removesuffix("; ")
+    reasons = pd.Series("", index=frame.index, dtype="object")
+    for rule in failed:
+        if rule.severity == "warning":
+            bad = frame[outside(frame, rule.ranges)]
+            reasons[bad.index] += rule.reasons(bad) + "; "
+    return (reasons + blanket).str.removesuffix("; ")

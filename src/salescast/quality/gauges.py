@@ -4,13 +4,12 @@ import numpy as np
 import pandas as pd
 
 from salescast.contract.panel import Floats, day_numbers
+from salescast.contract.schema import empty
 from salescast.quality.scope import Matrices, Scope
-from salescast.quality.trade import longest_pause
 
 SEASON = 30  # days around the day of the year
 PERSISTENCE = 0.7  # dry days follow dry days: a month's share of wet days overstates the surprise
 WET_DAYS, WET_SPAN = 8, 45  # the last wet days, no older than this
-ISSUED_SPAN, LEAST_ISSUED = 21, 15.0  # days of rain compared with the issues, and mm issued
 
 
 def temp_vs_season(rows: pd.DataFrame, scope: Scope) -> Floats:
@@ -46,53 +45,57 @@ def rain_vs_record(rows: pd.DataFrame, scope: Scope) -> Floats:
     return np.asarray(rows["precip_mm"] / limit, dtype=np.float64)
 
 
-def gauges(scope: Scope) -> pd.DataFrame:
-    """Return each place with the days it misses at the end."""
-    columns = ["location_id", "newest", "days_missing", "days_missing_vs_usual"]
+def dry_surprise(rows: pd.DataFrame, scope: Scope) -> Floats:
+    """Return for each row −log of the chance that its place's dry run until then comes about."""
     observed = scope.observed
-    if observed is None:
-        return pd.DataFrame(columns=columns)
-    told = ~np.isnan(observed.values["temp_c"])
-    newest = told.shape[1] - 1 - np.argmax(told[:, ::-1], axis=1)
-    missing = told.shape[1] - 1 - newest
-    pause = np.array([longest_pause(row) for row in told])
-    frame = observed.entities.assign(
-        newest=(observed.first + newest).astype("datetime64[D]").astype("datetime64[us]"),
-        days_missing=missing,
-        days_missing_vs_usual=missing / np.maximum(2, 1.5 * pause),
-    )
-    return frame[missing <= 60][columns].reset_index(drop=True)
+    if observed is None or rows.empty:
+        return np.full(len(rows), np.nan)
+    rain = observed.values["precip_mm"]
+    usual = _usual_chance(rain, observed.days)
+    surprise = _dry_surprise(rain, _issued_chance(scope, observed), usual)
+    return _at(surprise, rows, observed)
 
 
-def gauge_days(scope: Scope) -> pd.DataFrame:
-    """Return each place and fresh day with what the days up to it say about the gauge."""
-    observed, fresh = scope.observed, scope.fresh_days("weather_observed")
-    names = ["location_id", "date", "dry_surprise", "rain_vs_issued", "rain_vs_season"]
-    if observed is None or not len(fresh):
-        return pd.DataFrame(columns=names)
-    rain, where = observed.values["precip_mm"], fresh - observed.first
-    chance, issued = _issued(scope, observed)
-    measures = (
-        _dry_surprise(rain, chance, _usual_chance(rain, observed.days))[:, where],
-        _vs_issued(rain, issued)[:, where],
-        _vs_season(rain, _season(observed.days), where),
-    )
-    places = observed.entities["location_id"].to_numpy(object)
-    dates = fresh.astype("datetime64[D]").astype("datetime64[us]")
-    keys = (np.repeat(places, len(fresh)), np.tile(dates, len(places)))
-    return pd.DataFrame(dict(zip(names, (*keys, *(m.ravel() for m in measures)), strict=True)))
+def rain_vs_season(rows: pd.DataFrame, scope: Scope) -> Floats:
+    """Return for each row the geometric mean of the last 8 wet days ÷ that of the season there."""
+    observed = scope.observed
+    if observed is None or rows.empty:
+        return np.full(len(rows), np.nan)
+    fresh = scope.fresh_days("weather_observed") - observed.first
+    ratios = np.full(observed.values["precip_mm"].shape, np.nan)
+    season = _season(observed.days)
+    for place, rain in enumerate(observed.values["precip_mm"]):
+        wet = np.flatnonzero(rain > 0)
+        for day in fresh:
+            ratios[place, day] = _amounts(rain, wet, season, day)
+    return _at(ratios, rows, observed)
 
 
-def _issued(scope: Scope, observed: Matrices) -> tuple[Floats, Floats]:
-    """Return chance of rain and mm last issued for each place and day, at leads 0 and 1."""
-    shape = (len(observed.entities), len(observed.days))
-    chance, amount = np.full(shape, np.nan), np.full(shape, np.nan)
+def _amounts(rain: Floats, wet: np.ndarray, season: np.ndarray, day: int) -> float:
+    last = wet[: np.searchsorted(wet, day, side="right")][-WET_DAYS:]
+    if len(last) < WET_DAYS or last[0] <= day - WET_SPAN:
+        return float("nan")
+    before = wet[wet < last[0]]
+    near = before[_near(season[before], season[day])]
+    before = near if len(near) >= 40 else before
+    if len(before) < 40:
+        return float("nan")
+    return float(np.exp(np.log(rain[last]).mean() - np.log(rain[before]).mean()))
+
+
+def _at(values: Floats, rows: pd.DataFrame, observed: Matrices) -> Floats:
+    place, day = _cells(rows, observed)
+    return np.where(place >= 0, values[place, day], np.nan)
+
+
+def _issued_chance(scope: Scope, observed: Matrices) -> Floats:
+    """Return the chance of rain last issued for each place and day, at leads 0 and 1."""
+    chance = np.full((len(observed.entities), len(observed.days)), np.nan)
     rows = _nearest(scope)
     place, day = _cells(rows, observed)
     kept = place >= 0
-    for name, matrix in (("precip_probability", chance), ("precip_mm", amount)):
-        matrix[place[kept], day[kept]] = rows[name].to_numpy()[kept]
-    return chance, amount
+    chance[place[kept], day[kept]] = rows["precip_probability"].to_numpy()[kept]
+    return chance
 
 
 def _nearest(scope: Scope) -> pd.DataFrame:
@@ -106,7 +109,7 @@ def _nearest(scope: Scope) -> pd.DataFrame:
             near = (lead >= 0) & (lead <= 1) & (day_numbers(rows["date"]) >= since)
             parts.append(rows[near])
     if not parts:
-        return pd.DataFrame(columns=["location_id", "date", "precip_probability", "precip_mm"])
+        return empty("weather_forecast")
     return pd.concat(parts).sort_values("issued_at", kind="stable")
 
 
@@ -135,69 +138,6 @@ def _usual_chance(rain: Floats, days: np.ndarray) -> Floats:
         [pd.DataFrame(wet[:, month == m].T).mean().to_numpy() for m in range(12)], axis=1
     )
     return np.asarray(np.minimum(np.nan_to_num(shares), 0.95)[:, month])
-
-
-def _vs_issued(rain: Floats, issued: Floats) -> Floats:
-    known = ~np.isnan(rain) & ~np.isnan(issued)
-    came, said = (
-        pd.DataFrame(np.where(known, part, 0.0).T).rolling(ISSUED_SPAN).sum().to_numpy().T
-        for part in (rain, issued)
-    )
-    # Little rain on either side says little about the gauge.
-    said = np.where(np.maximum(said, came / 3) >= LEAST_ISSUED, np.maximum(said, 1.0), np.nan)
-    return np.asarray(came / said, dtype=np.float64)
-
-
-def _vs_season(rain: Floats, season: np.ndarray, where: np.ndarray) -> Floats:
-    result = np.full((len(rain), len(where)), np.nan)
-    for place, mm in enumerate(rain):
-        wet = np.flatnonzero(mm > 0)
-        for column, day in enumerate(where):
-            last = wet[: np.searchsorted(wet, day, side="right")][-WET_DAYS:]
-            if len(last) == WET_DAYS and last[0] > day - WET_SPAN:
-                before = wet[wet < last[0]]
-                near = before[_near(season[before], season[day])]
-                before = near if len(near) >= 40 else before
-                if len(before) >= 40:
-                    ratio = np.log(mm[last]).mean() - np.log(mm[before]).mean()
-                    result[place, column] = np.exp(ratio)
-    return result
-
-
-def issues(scope: Scope) -> pd.DataFrame:
-    """Return each place and day since the last known issue with the leads issued on it."""
-    columns = ["location_id", "issued_on", "leads", "leads_vs_usual"]
-    both = _issue_days(scope)
-    if both.empty:
-        return pd.DataFrame(columns=columns)
-    places = both["location_id"].unique()
-    days = np.unique(both["issued_on"])
-    usual = both["leads"].median()
-    if np.median(np.diff(days)) != 1 if len(days) > 1 else False:
-        return pd.DataFrame(columns=columns)  # no daily issues: nothing to miss
-    stored = both.loc[both["stored"], "issued_on"]
-    first = int(stored.max()) + 1 if len(stored) else int(days[0])
-    due = pd.MultiIndex.from_product([places, range(first, scope.last_day + 1)])
-    leads = both.groupby(["location_id", "issued_on"])["leads"].max().reindex(due, fill_value=0)
-    frame = leads.rename_axis(["location_id", "issued_on"]).reset_index()
-    frame["issued_on"] = frame["issued_on"].to_numpy().astype("datetime64[D]")
-    return frame.assign(leads_vs_usual=frame["leads"] / usual)
-
-
-def _issue_days(scope: Scope) -> pd.DataFrame:
-    parts = []
-    for tables, stored in ((scope.stored, True), (scope.fresh, False)):
-        rows = tables.get("weather_forecast")
-        if rows is None or rows.empty:
-            continue
-        if stored:
-            recent = (scope.until - pd.Timedelta(days=60)).to_datetime64()
-            rows = rows[rows["issued_at"].to_numpy() >= recent]
-        issued_on = day_numbers(rows["issued_at"])
-        leads = rows.groupby([rows["location_id"], issued_on])["date"].nunique()
-        part = leads.rename_axis(["location_id", "issued_on"]).rename("leads").reset_index()
-        parts.append(part.assign(stored=stored))
-    return pd.concat(parts) if parts else pd.DataFrame(columns=["location_id", "issued_on"])
 
 
 def _cells(rows: pd.DataFrame, observed: Matrices) -> tuple[np.ndarray, np.ndarray]:

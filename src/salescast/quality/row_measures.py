@@ -8,8 +8,8 @@ import pandas as pd
 from salescast.contract.panel import Floats, day_numbers
 from salescast.contract.schema import TABLES
 from salescast.quality import gauges, trade
-from salescast.quality.rules import HAPPENED, SERIES
 from salescast.quality.scope import RECENT, Scope, median_prices
+from salescast.quality.suites import HAPPENED, SERIES
 
 DAY = pd.Timedelta(days=1)
 
@@ -27,6 +27,8 @@ def measure_rows(table: str, scope: Scope) -> pd.DataFrame:
         measures["other_spelling"] = _other_spelling(rows, scope, _IDS[table])
     for name, measure in _OWN.get(table, {}).items():
         measures[name] = measure(rows, scope)
+    if table == "sales":
+        measures["price_jumps"] = trade.price_jumps(rows, measures["price_vs_usual"])
     return pd.concat([rows, pd.DataFrame(measures, index=rows.index)], axis=1)
 
 
@@ -49,13 +51,13 @@ def _copies(table: str, rows: pd.DataFrame, scope: Scope) -> dict[str, Floats]:
     if stored is not None and len(stored) and len(rows):
         stored = stored[stored[contract.known_at].to_numpy() >= rows[contract.known_at].min()]
     both = rows if stored is None or stored.empty else pd.concat([stored[[*rows]], rows])
-    told = both.duplicated(identity, keep=False).to_numpy()
-    if not told.any():
+    several = both.duplicated(identity, keep=False).to_numpy()
+    if not several.any():
         return {"repeats": np.zeros(len(rows)), "conflicts": np.zeros(len(rows))}
     repeats = both.duplicated().to_numpy()
-    others = both[told & ~repeats].duplicated(identity, keep=False)
+    others = both[several & ~repeats].duplicated(identity, keep=False)
     conflicts = np.zeros(len(both))
-    conflicts[np.flatnonzero(told & ~repeats)] = others.to_numpy()
+    conflicts[np.flatnonzero(several & ~repeats)] = others.to_numpy()
     fresh = slice(len(both) - len(rows), None)
     return {"repeats": repeats[fresh].astype(np.float64), "conflicts": conflicts[fresh]}
 
@@ -88,9 +90,9 @@ def _parents(rows: pd.DataFrame, scope: Scope) -> dict[str, pd.Series]:
 def _other_spelling(rows: pd.DataFrame, scope: Scope, ids: tuple[str, ...]) -> Floats:
     other = np.zeros(len(rows))
     for name in ids:
-        heard = scope.stores if name == "store_id" else scope.items
-        spelling = {_plain(known): known for known in heard[name][::-1]}  # known first wins
-        odd = [kind for kind in rows[name].unique() if spelling.get(_plain(kind), kind) != kind]
+        known = scope.stores if name == "store_id" else scope.items
+        spelling = {_plain(first): first for first in known[name][::-1]}
+        odd = [text for text in rows[name].unique() if spelling.get(_plain(text), text) != text]
         other = np.maximum(other, rows[name].isin(odd)) if odd else other
     return other
 
@@ -105,8 +107,8 @@ def _days_open(rows: pd.DataFrame, scope: Scope) -> Floats:
     return np.asarray((rows["date"].to_numpy() - first) / DAY.to_timedelta64(), dtype=np.float64)
 
 
-def _last_known(heard: pd.DataFrame, key: str) -> pd.DataFrame:
-    return heard.drop_duplicates(key, keep="last").set_index(key)
+def _last_known(rows: pd.DataFrame, key: str) -> pd.DataFrame:
+    return rows.drop_duplicates(key, keep="last").set_index(key)
 
 
 def _price_vs_list(rows: pd.DataFrame, scope: Scope) -> Floats:
@@ -144,9 +146,9 @@ def _days_off(rows: pd.DataFrame, scope: Scope) -> Floats:
     if not (np.abs(off) > 0.5).any():
         return off
     both["recorded_at"] = both["recorded_at"].dt.normalize()
-    told = both.groupby([*both])["date"].transform("size")
-    whole = told >= 0.5 * told.groupby(both["store_id"]).transform("median")
-    # Two days and more is late, not mislabelled: lateness says so.
+    size = both.groupby([*both])["date"].transform("size")
+    whole = size >= 0.5 * size.groupby(both["store_id"]).transform("median")
+    # Two days and more is late, not mislabelled: `lateness` measures it.
     return np.where(whole.to_numpy()[len(history) :] & (np.abs(off) < 1.5), off, 0.0)
 
 
@@ -158,7 +160,7 @@ def _lateness(rows: pd.DataFrame, scope: Scope) -> Floats:
         return after
     middle, high = np.quantile(usual, [0.5, 0.95])
     late = (after - middle) / max(1.0, high - middle)
-    if (late > 1.5).any():  # a correction may come at any time; only the first word can be late
+    if (late > 1.5).any():  # a correction may come at any time; only a first report can be late
         late[_corrects(rows, scope)] = np.nan
     return np.asarray(late)
 
@@ -185,9 +187,13 @@ _OWN: dict[str, dict[str, Callable[[pd.DataFrame, Scope], Floats]]] = {
         "days_off": _days_off,
         "lateness": _lateness,
         "stock_agreement": trade.stock_agreement,
+        "rows_vs_lowest": trade.rows_vs_lowest,
+        "misfit": trade.label_misfit,
     },
     "weather_observed": {
         "temp_vs_season": gauges.temp_vs_season,
         "rain_vs_record": gauges.rain_vs_record,
+        "dry_surprise": gauges.dry_surprise,
+        "rain_vs_season": gauges.rain_vs_season,
     },
 }

@@ -64,7 +64,7 @@ class Scope:
         return pd.concat([history, fresh]) if len(history) else fresh
 
     def matrices(self, table: str, days: int) -> Matrices | None:
-        """Return what `both` says as matrices over every day until the last; None for no rows."""
+        """Return the rows of `both` as matrices over every day until the last; None for no rows."""
         rows = self.both(table, days)
         if rows.empty:
             return None
@@ -87,6 +87,12 @@ class Scope:
         """Return four years of observed weather, and the fresh one."""
         return self.matrices("weather_observed", 1461)
 
+    def places(self, sales: Matrices) -> dict[str, NDArray[np.bool_]]:
+        """Return for each place which series of `sales` are sold there."""
+        stores = self.stores.drop_duplicates("store_id", keep="last").set_index("store_id")
+        place = stores["location_id"].reindex(sales.entities["store_id"])
+        return {name: (place == name).to_numpy() for name in place.dropna().unique()}
+
     @cached_property
     def due_after(self) -> int:
         """Return after how many days a day's sales have usually arrived; 1 where that is irregular.
@@ -105,13 +111,18 @@ class Scope:
 
     @cached_property
     def stores(self) -> pd.DataFrame:
-        """Return every store heard of, the one known first in front."""
-        return _heard("stores", self.stored, self.fresh)
+        """Return every row of stores, the one known first in front."""
+        return _all_known("stores", self.stored, self.fresh)
 
     @cached_property
     def items(self) -> pd.DataFrame:
-        """Return every item heard of, the one known first in front."""
-        return _heard("items", self.stored, self.fresh)
+        """Return every row of items, the one known first in front."""
+        return _all_known("items", self.stored, self.fresh)
+
+
+def as_dates(days: NDArray[np.int64]) -> NDArray[np.datetime64]:
+    """Return days since 1970 as dates."""
+    return days.astype("datetime64[D]").astype("datetime64[us]")
 
 
 def median_prices(rows: pd.DataFrame) -> pd.Series:
@@ -119,6 +130,6 @@ def median_prices(rows: pd.DataFrame) -> pd.Series:
     return rows.groupby(["store_id", "item_id"])["price"].median().rename("usual")
 
 
-def _heard(table: str, stored: Tables, fresh: Tables) -> pd.DataFrame:
+def _all_known(table: str, stored: Tables, fresh: Tables) -> pd.DataFrame:
     parts = [tables[table] for tables in (stored, fresh) if table in tables]
     return pd.concat([empty(table), *parts]).sort_values("recorded_at", kind="stable")

@@ -1,178 +1,217 @@
-"""Rules as Great Expectations suites: the judge, and the Data Docs."""
+"""The suites: every check by name, and what follows where it fails.
 
-import os
-import shutil
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+A check is one line: measures of a frame (a table's rows, or `arrivals`: what should have come) and
+the range that each must lie in; unknown passes. The measures are columns of the contract or are
+computed beside them by `row_measures`, `trade` and `gauges`.
+"""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from salescast.contract.schema import DTYPES, TABLES, Column
-from salescast.quality.rules import Rule
+from salescast.contract.schema import TABLES, Table
+from salescast.errors import ConfigError
 
-_TYPES = {"flag": "bool"}  # the library compares the type of a value, not of the column
+Severity = Literal["critical", "warning", "info"]
+"""Great Expectations' own. critical: nothing of the delivery is stored; warning: the failing rows
+are quarantined, the rest is stored; info: everything is stored, the verdict names the check."""
+SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
+Range = tuple[float, float]
+
+INF = float("inf")
+NONE = (-INF, 0.0)
+YES = (1.0, INF)
+HAPPENED = ("sales", "weather_observed", "stock")  # known only once the day has begun
+SERIES = ("sales", "plan", "stock")
+ARRIVALS = "arrivals"
+FIFTY_YEARS = 18_263.0  # days: what is older is a typing error
+
+MEANINGS = {
+    "conflicts": "other rows with the same key and moment but other values",
+    "repeats": "earlier copies of the same row in one delivery",
+    "hours_early": "hours by which the moment lies in the future",
+    "days_known_after": "days from the date until recorded_at",
+    "days_ahead": "days from the last day until the date",
+    "lead": "days from the issue until the date",
+    "store_known": "1 if store_id is in stores",
+    "item_known": "1 if item_id is in items",
+    "location_known": "1 if a store is at location_id",
+    "other_spelling": "1 if an id differs from a known one in case or blanks only",
+    "days_open": "days since the store opened",
+    "price_vs_usual": "price ÷ the series' median or the list price, whichever is nearer",
+    "price_vs_before": "unit_price ÷ the one known before",
+    "days_off": "days by which recorded_at − date of a store's whole day differs from the usual",
+    "lateness": "(recorded_at − date − usual) ÷ usual spread, at least a day, of first reports",
+    "stock_agreement": "share of the store's items that day whose units equal what left the stock",
+    "rows_vs_lowest": "rows of the day ÷ the fewest that this weekday's history makes plausible",
+    "price_jumps": "share of the day's rows whose price is far from usual",
+    "misfit": "error of 28 days' sales against their own weekday and rain ÷ a neighbouring day's",
+    "temp_vs_season": "robust deviations from the place's median of the season",
+    "rain_vs_record": "mm ÷ four times the place's record, at least 50 mm",
+    "dry_surprise": "surprise of the dry run: −Σ log(1 − chance of rain as issued, or usual there)",
+    "rain_vs_season": "geometric mean of the last 8 wet days ÷ that of the season there",
+    "place_silent": "1 where a place that sold on the last 8 of this weekday sold nothing",
+    "series_overdue": "trading days since the newest row ÷ the longest usual pause, at least 2",
+    "gauge_overdue": "days since the newest observation ÷ the longest usual pause, at least 2",
+    "leads_vs_usual": "leads of the day's issues ÷ the usual number; 0 where no issue came",
+} | {c.name: c.meaning for table in TABLES.values() for c in table.columns}
 
 
-def judge(frames: Mapping[str, pd.DataFrame], rules: tuple[Rule, ...]) -> dict[str, bool]:
-    """Return for each rule's name whether its frame meets it; nothing measured meets it.
+@dataclass(frozen=True)
+class Rule:
+    """Every row of `frame` has each measure within its range, or `severity` follows.
 
-    Judges the extremes of each measure, in one frame of two rows: a range holds for all rows if
-    it holds for the smallest and the largest. An expectation costs milliseconds whatever its
-    rows, and on aggregates least; a replay judges hundreds of deliveries.
+    `by`: the columns that name a failing row in the evidence.
     """
-    extremes = {rule.name: _extremes(frames[rule.frame][rule.column]) for rule in rules}
-    measured = {name: pair for name, pair in extremes.items() if pair[0] == pair[0]}
-    verdicts = dict.fromkeys(extremes, True)
-    if measured:
-        data = _batches(_open_context(), "delivery")
-        import great_expectations as gx
 
-        batch = data.get_batch({"dataframe": pd.DataFrame(measured)})
-        bounds = [bound for rule in rules if rule.name in measured for bound in _bounds(rule)]
-        suite = gx.ExpectationSuite(name="delivery", expectations=bounds)
-        for result in batch.validate(suite, result_format="BOOLEAN_ONLY").results:
-            verdicts[result.expectation_config.kwargs["column"]] &= bool(result.success)
-    return verdicts
+    name: str
+    table: str
+    severity: Severity
+    ranges: Mapping[str, Range] = field(hash=False)
+    fix: str
+    frame: str
+    by: tuple[str, ...]
+
+    def reasons(self, bad: pd.DataFrame) -> pd.Series:
+        """Return for each failing row which of its measures fail, with their values."""
+        texts = pd.Series("", index=bad.index, dtype="object")
+        for measure, (low, high) in self.ranges.items():
+            values = bad[measure].astype("float64")
+            failing = (values < low) | (values > high)
+            texts[failing] += values[failing].map(lambda v, m=measure: f"{m} is {v:.6g}, ")
+        return self.name + ": " + texts.str.removesuffix(", ")
 
 
-def _extremes(values: pd.Series) -> tuple[float, float]:
-    return float(values.min()), float(values.max())
+def outside(frame: pd.DataFrame, ranges: Mapping[str, Range]) -> NDArray[np.bool_]:
+    """Return which rows of `frame` have a measure outside its range; unknown values are inside."""
+    bad = np.zeros(len(frame), dtype=bool)
+    for measure, (low, high) in ranges.items():
+        values = frame[measure].to_numpy(np.float64, na_value=np.nan)
+        bad |= (values < low) | (values > high)
+    return bad
 
 
-def _bounds(rule: Rule) -> list[Any]:
-    from great_expectations.expectations import (
-        ExpectColumnMaxToBeBetween,
-        ExpectColumnMinToBeBetween,
+def between(low: float, high: float) -> str:
+    """Return a range in words."""
+    if high == INF:
+        return f"at least {low:g}"
+    return f"at most {high:g}" if low == -INF else f"between {low:g} and {high:g}"
+
+
+def _check(
+    name: str,
+    severity: Severity,
+    ranges: Mapping[str, Range],
+    fix: str,
+    *,
+    arrival: bool = False,
+    by: tuple[str, ...] = (),
+) -> Rule:
+    table = max((t for t in TABLES if name.startswith(f"{t}_")), key=len)
+    keys = by or TABLES[table].key
+    return Rule(name, table, severity, ranges, fix, ARRIVALS if arrival else table, keys)
+
+
+def _of_contract(table: Table) -> Iterator[Rule]:
+    """Yield what every table is checked for: values, keys, copies, moments and ids."""
+    name, columns = table.name, [c for c in table.columns if c.minimum is not None]
+    ranges = {c.name: (float(c.minimum or 0), float(c.maximum or INF)) for c in columns}
+    again = "correct the value at its source and deliver the row again"
+    yield _check(f"{name}_values_in_range", "warning", ranges, again)
+    again = "deliver one row a key; a correction needs a later moment"
+    yield _check(f"{name}_keys_unique", "warning", {"conflicts": NONE}, again)
+    again = "none needed: one copy is kept; find out why the export repeats rows"
+    yield _check(f"{name}_rows_not_repeated", "info", {"repeats": NONE}, again)
+    yield _check(
+        f"{name}_moments_plausible",
+        "warning",
+        {"hours_early": NONE} | _DAYS.get(name, {}),
+        "check day and month, clock and time zone (UTC), and the order of the columns",
     )
-
-    bounds: list[Any] = []
-    if rule.minimum is not None:
-        bounds.append(ExpectColumnMinToBeBetween(column=rule.name, min_value=rule.minimum))
-    if rule.maximum is not None:
-        bounds.append(ExpectColumnMaxToBeBetween(column=rule.name, max_value=rule.maximum))
-    return bounds
-
-
-def judge_with_docs(
-    frames: Mapping[str, pd.DataFrame], rules: tuple[Rule, ...]
-) -> tuple[dict[str, bool], Any]:
-    """Return the same, types and missing values judged too, and the context that remembers it."""
-    context = _open_context()
-    import great_expectations as gx
-
-    verdicts: dict[str, bool] = {rule.name: True for rule in rules}
-    for name, frame in frames.items():
-        ours = [rule for rule in rules if rule.frame == name]
-        suite = context.suites.add(_suite(name, ours, structure=name in TABLES))
-        data = _batches(context, name)
-        definition = context.validation_definitions.add(
-            gx.ValidationDefinition(name=name, data=data, suite=suite)
-        )
-        summary = {"result_format": "SUMMARY", "partial_unexpected_count": 5}
-        verdicts |= _by_name(
-            definition.run(batch_parameters={"dataframe": frame}, result_format=summary)
-        )
-    return verdicts, context
+    ids = [f"{parent}_known" for parent in ("store", "item") if name in SERIES]
+    if not name.startswith("weather"):
+        again = "use the id as it is known, or add it to stores or items, and deliver the row again"
+        known: dict[str, Range] = dict.fromkeys(ids, YES)
+        yield _check(f"{name}_ids_known", "warning", known | {"other_spelling": NONE}, again)
+    else:
+        again = "add it to stores, or stop delivering it"
+        yield _check(f"{name}_location_known", "info", {"location_known": YES}, again)
 
 
-def write_data_docs(context: Any, folder: Path) -> Path:
-    """Write the Data Docs of the last validation, in place of earlier ones; return the index."""
-    shutil.rmtree(folder, ignore_errors=True)
-    site = {
-        "class_name": "SiteBuilder",
-        "show_how_to_buttons": False,
-        "store_backend": {
-            "class_name": "TupleFilesystemStoreBackend",
-            "base_directory": str(folder.resolve()),
-        },
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-    }
-    if "quality" in context.get_site_names():
-        context.delete_data_docs_site("quality")
-    context.add_data_docs_site("quality", site)
-    context.build_data_docs(site_names=["quality"])
-    return folder / "index.html"
+_DAYS: dict[str, dict[str, Range]] = {
+    **{table: {"days_known_after": (0, FIFTY_YEARS)} for table in HAPPENED},
+    "plan": {"days_ahead": (-FIFTY_YEARS, 366)},  # a promotion calendar
+    "weather_forecast": {"lead": (0, 15)},
+}
+
+_PRICE = "check the currency unit; if the price is right, deliver the item's new unit_price first"
+_GAUGE = ("location_id", "date")
+SUITES: tuple[Rule, ...] = (
+    *(rule for table in TABLES.values() for rule in _of_contract(table)),
+    _check("items_list_price_steady", "critical", {"price_vs_before": (0.1, 10)},
+           "check the currency unit of the catalogue"),
+    _check("plan_price_near_usual", "warning", {"price_vs_usual": (0.2, 5)}, _PRICE),
+    _check("sales_price_near_usual", "warning", {"price_vs_usual": (0.2, 5)}, _PRICE),
+    _check("sales_prices_mostly_usual", "critical", {"price_jumps": (0, 0.5)},
+           "check the currency unit of the export and deliver again", by=("date",)),
+    _check("sales_not_before_opening", "warning", {"days_open": (0, INF)},
+           "correct opened_on of the store, or the date"),
+    _check("sales_dated_as_recorded", "warning", {"days_off": (-0.5, 0.5)},
+           "the dates are a day off (time zone), or the store was a day late: correct one of them"),
+    _check("sales_recorded_in_time", "info", {"lateness": (-INF, 1.5)},
+           "ask the store; forecasts made meanwhile did without these sales"),
+    _check("sales_agree_with_stock", "warning", {"stock_agreement": (0.5, INF)},
+           "the day's labels are shifted, or stock was counted anew: compare both with the tills"),
+    _check("sales_fit_their_weekday", "critical", {"misfit": (0, 1.2)},
+           "the day's labels are shifted: correct the dates and deliver again", by=("date",)),
+    _check("sales_rows_per_day", "critical", {"rows_vs_lowest": YES},
+           "the file is probably cut off: deliver the day again, whole", by=("date",)),
+    _check("sales_from_every_place", "info", {"place_silent": NONE},
+           "ask its stores whether they were closed; forecasts meanwhile do without these sales",
+           arrival=True, by=("location_id", "date")),
+    _check("sales_fresh", "info", {"series_overdue": (0, 1)},
+           "ask the store for the missing days; forecasts made meanwhile rely on older sales",
+           arrival=True, by=("store_id", "item_id", "newest")),
+    _check("weather_observed_temp_near_season", "warning", {"temp_vs_season": (-7, 7)},
+           "check unit (°C) and place"),
+    _check("weather_observed_rain_near_record", "warning", {"rain_vs_record": (0, 1)},
+           "check the unit (mm) and the place"),
+    _check("weather_observed_gauge_not_stuck", "info", {"dry_surprise": (0, 12)},
+           "inspect the gauge; deliver corrected rain with a later recorded_at", by=_GAUGE),
+    _check("weather_observed_rain_amounts_usual", "info", {"rain_vs_season": (0.15, 10)},
+           "check the gauge's unit (mm, not inches) and deliver corrections", by=_GAUGE),
+    _check("weather_observed_fresh", "info", {"gauge_overdue": (0, 1)},
+           "ask the weather service; features use the weather as far as it is known",
+           arrival=True, by=("location_id", "newest")),
+    _check("weather_forecast_issues_complete", "info", {"leads_vs_usual": (0.99, INF)},
+           "ask the weather service; meanwhile older issues are used, then climatology",
+           arrival=True, by=("location_id", "issued_on")),
+)  # fmt: skip
 
 
-def _open_context() -> Any:
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the library is imported
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import (
-        DataContextConfig,
-        InMemoryStoreBackendDefaults,
-        ProgressBarsConfig,
-    )
+def adjusted(changes: Mapping[str, Mapping[str, Any]]) -> tuple[Rule, ...]:
+    """Return the suites with severities and ranges changed by check name; `off` leaves one out.
 
-    config = DataContextConfig(
-        store_backend_defaults=InMemoryStoreBackendDefaults(),
-        progress_bars=ProgressBarsConfig(globally=False),
-        analytics_enabled=False,
-    )
-    return gx.get_context(project_config=config, mode="ephemeral")
-
-
-def _batches(context: Any, name: str) -> Any:
-    source = context.data_sources.add_pandas(name)
-    return source.add_dataframe_asset(name).add_batch_definition_whole_dataframe(name)
-
-
-def _suite(name: str, rules: list[Rule], *, structure: bool = False) -> Any:
-    import great_expectations as gx
-
-    expectations = [_expectation(rule) for rule in rules]
-    if structure:
-        expectations += [e for column in TABLES[name].columns for e in _structure(name, column)]
-    return gx.ExpectationSuite(name=name, expectations=expectations)
-
-
-def _expectation(rule: Rule) -> Any:
-    from great_expectations.expectations import ExpectColumnValuesToBeBetween
-
-    return ExpectColumnValuesToBeBetween(
-        column=rule.column,
-        min_value=rule.minimum,
-        max_value=rule.maximum,
-        description=f"{rule.name}: {rule.column} ({rule.meaning}) {between(rule)}",
-        meta={"name": rule.name},
-    )
-
-
-def between(rule: Rule) -> str:
-    """Return the allowed range in words."""
-    if rule.maximum is None:
-        return f"at least {rule.minimum:g}"
-    if rule.minimum is None:
-        return f"at most {rule.maximum:g}"
-    return f"between {rule.minimum:g} and {rule.maximum:g}"
-
-
-def _structure(table: str, column: Column) -> list[Any]:
-    from great_expectations.expectations import (
-        ExpectColumnValuesToBeOfType,
-        ExpectColumnValuesToNotBeNull,
-    )
-
-    kind = f"{table}_{column.name}_is_{column.kind}"
-    present = f"{table}_{column.name}_present"
-    expectations = [
-        ExpectColumnValuesToBeOfType(
-            column=column.name,
-            type_=_TYPES.get(column.kind, DTYPES[column.kind]),
-            description=f"{kind}: {column.name} ({column.meaning})",
-            meta={"name": kind},
-        )
-    ]
-    if not column.nullable:
-        expectations.append(
-            ExpectColumnValuesToNotBeNull(
-                column=column.name,
-                description=f"{present}: {column.name} ({column.meaning}) is never missing",
-                meta={"name": present},
-            )
-        )
-    return expectations
-
-
-def _by_name(result: Any) -> dict[str, bool]:
-    return {r.expectation_config.meta["name"]: bool(r.success) for r in result.results}
+    `changes`: {"sales_rows_per_day": {"severity": "info", "rows_vs_lowest": (0.5, inf)}, …}.
+    Raises ConfigError for a check, a severity or a measure that does not exist.
+    """
+    rules = {rule.name: rule for rule in SUITES}
+    for name, change in changes.items():
+        if name not in rules:
+            raise ConfigError(f"quality.checks.{name}: no such check; see docs/reference")
+        rule = rules[name]
+        severity, ranges = change.get("severity", rule.severity), {**rule.ranges}
+        for measure in change.keys() - {"severity"}:
+            if measure not in ranges:
+                known = ", ".join(ranges)
+                raise ConfigError(f"quality.checks.{name}.{measure}: it measures {known}")
+            low, high = change[measure]
+            ranges[measure] = (float(low), float(high))
+        if severity not in (*SEVERITIES, "off"):
+            raise ConfigError(f"quality.checks.{name}.severity: use {', '.join(SEVERITIES)} or off")
+        rules[name] = replace(rule, severity=severity, ranges=ranges)
+    return tuple(rule for rule in rules.values() if rule.severity in SEVERITIES)

@@ -1,13 +1,16 @@
 """What was checked, what failed and what happens to the rows."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
-Severity = Literal["reject", "quarantine", "warn"]
+from salescast.data.files import replace
+from salescast.quality.suites import SEVERITIES, Severity
+
 Status = Literal["accepted", "accepted_with_warnings", "rows_quarantined", "rejected"]
 
 
@@ -25,40 +28,41 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of all checks. Quarantined rows carry a column `reason`.
-
-    `documents` is the Great Expectations context that Data Docs are written from, where kept.
-    """
+    """The result of all checks. Quarantined rows carry a column `reason`."""
 
     checks: tuple[Check, ...]
     rows_checked: int
     accepted: dict[str, pd.DataFrame]
     quarantined: dict[str, pd.DataFrame]
     until: pd.Timestamp
-    documents: Any = field(default=None, repr=False, compare=False)
 
     @property
     def failed(self) -> tuple[Check, ...]:
         """Return the checks that did not pass, the most severe first."""
-        order = ("reject", "quarantine", "warn")
-        return tuple(
-            sorted((c for c in self.checks if not c.passed), key=lambda c: order.index(c.severity))
-        )
+        failed = (check for check in self.checks if not check.passed)
+        return tuple(sorted(failed, key=lambda check: SEVERITIES.index(check.severity)))
 
     @property
     def status(self) -> Status:
         """Return what becomes of the rows."""
         severities = {check.severity for check in self.failed}
-        if "reject" in severities:
+        if "critical" in severities:
             return "rejected"
-        if "quarantine" in severities:
+        if "warning" in severities:
             return "rows_quarantined"
         return "accepted_with_warnings" if severities else "accepted"
+
+    def reasons(self, severity: Severity | None = None) -> str:
+        """Return the evidence of the failed checks, or of those of one severity, in a sentence."""
+        shown = (c for c in self.failed if severity in (None, c.severity))
+        return "; ".join(f"{c.table}: {c.name}: {c.evidence}" for c in shown)
 
     def as_dict(self) -> dict[str, Any]:
         """Return a summary for JSON: the status, the counts and every failed check."""
         names = ("name", "table", "severity", "bad_rows", "evidence")
+        last_day = self.until - pd.Timedelta(microseconds=1)
         return {
+            "until": f"{last_day:%Y-%m-%d}",
             "status": self.status,
             "rows_checked": self.rows_checked,
             "checks": len(self.checks),
@@ -73,12 +77,10 @@ def write_quarantine(verdict: Verdict, folder: Path) -> list[Path]:
 
     The name says table and moment; a file appears whole or not at all. Writing again is harmless.
     """
-    paths = []
-    for table, rows in verdict.quarantined.items():
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{table}-{verdict.until:%Y-%m-%dT%H%M}.csv"
-        partial = path.with_suffix(".partial")
-        rows.to_csv(partial, index=False)
-        partial.replace(path)
-        paths.append(path)
-    return paths
+    return [
+        replace(
+            folder / f"{table}-{verdict.until:%Y-%m-%dT%H%M}.csv",
+            partial(rows.to_csv, index=False),
+        )
+        for table, rows in verdict.quarantined.items()
+    ]

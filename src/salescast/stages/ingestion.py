@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,21 +20,13 @@ from salescast.settings import Settings, read_settings
 FILES_VARIABLE = "SALESCAST_FEED__FILES__FOLDER"
 
 
-@dataclass(frozen=True)
-class Supply:
-    """Who delivers to `ingest` instead of the configured feed, and how it is judged."""
-
-    feed: Feed
-    judge: quality.Judge
-
-
 def ingest(
-    settings: Settings, until: date | None = None, supply: Supply | None = None
+    settings: Settings, until: date | None = None, feed: Feed | None = None
 ) -> dict[str, Any]:
     """Fetch what became known since the last time, check it, and append what is accepted.
 
-    `until`: the last day to deliver; default: today, or the next simulated day. `supply`: a
-    replay's own.
+    `until`: the last day to deliver; default: today, or the next simulated day. `feed`: a replay's,
+    in place of the configured one.
     Raises DataQualityError when the delivery is rejected: it is quarantined, nothing is written.
     """
     stored = store.read_all(settings.data)
@@ -45,17 +36,14 @@ def ingest(
         day = _next_simulated_day(settings, stored)
     # simulated: to here
     moment = close_of(day)
-    feed = supply.feed if supply else open_feed(settings.feed, settings.root)
-    judge = supply.judge if supply else quality.judge
-    verdict = quality.check_delivery(feed(_known_since(stored), moment), stored, moment, judge)
-    delivered = verdict.as_dict() | {"until": f"{day:%Y-%m-%d}"}
-    write_json(settings.build / "delivery.json", delivered)
-    quarantine = settings.build / "quarantine"
-    quality.write_quarantine(verdict, quarantine)
+    deliver = feed or open_feed(settings.feed, settings.root)
+    delivery = deliver(_known_since(stored), moment)
+    verdict = quality.check_delivery(delivery, stored, moment, settings.build)
     if verdict.status == "rejected":
-        failed = [c for c in verdict.checks if not c.passed and c.severity == "reject"]
-        reasons = "; ".join(f"{c.table}: {c.name}: {c.evidence}" for c in failed)
-        raise DataQualityError(f"delivery up to {day} rejected, kept in {quarantine}: {reasons}")
+        kept = settings.build / "quarantine"
+        raise DataQualityError(
+            f"delivery up to {day} rejected, kept in {kept}: {verdict.reasons('critical')}"
+        )
     written = store.append(settings.data, verdict.accepted)
     bad = sum(len(rows) for rows in verdict.quarantined.values())
     rows = sum(written.values())
@@ -114,14 +102,13 @@ def validate(settings: Settings) -> dict[str, Any]:
     Raises DataQualityError when the stored data must not be learned from.
     """
     tables = store.read_all(settings.data)
-    verdict = quality.check_stored(tables, close_of(last_day(tables)))
-    summary = verdict.as_dict()
-    write_json(settings.build / "quality.json", summary)
-    docs = quality.write_data_docs(verdict, settings.build / "data_docs")
-    failed = [c for c in verdict.checks if not c.passed]
+    verdict = quality.check_stored(tables, close_of(last_day(tables)), settings.build)
+    docs = settings.build / "data_docs" / "index.html"
+    failed = verdict.failed
     if verdict.status == "rejected":
-        reasons = "; ".join(f"{c.table}: {c.name}: {c.evidence}" for c in failed)
-        raise DataQualityError(f"the stored data must not be learned from: {reasons}; see {docs}")
+        raise DataQualityError(
+            f"the stored data must not be learned from: {verdict.reasons()}; see {docs}"
+        )
     return {
         "status": verdict.status,
         "rows": verdict.rows_checked,

@@ -140,11 +140,11 @@ def test_nothing_is_learned_from_data_in_doubt(name):
 def test_a_failed_check_becomes_the_alarm_of_its_kind():
     """A refused delivery is a page, a stuck gauge a ticket."""
     failed = [
-        {"name": "sales_rows_per_day", "table": "sales", "severity": "reject"},
+        {"name": "sales_rows_per_day", "table": "sales", "severity": "critical"},
         {
             "name": "weather_observed_gauge_not_stuck",
             "table": "weather_observed",
-            "severity": "warn",
+            "severity": "info",
         },
     ]
     told = {"failed": [f | {"bad_rows": 1, "evidence": "why"} for f in failed]}
