@@ -17,7 +17,7 @@ import pandas as pd
 from godatamarkets.feed import Simulation
 from godatamarkets.replay.detection import scenario_faults
 from salescast.data.delivery import Feed
-from salescast.data.files import write_json
+from salescast.data.files import as_json, write_json
 from salescast.errors import ConfigError, DataQualityError
 from salescast.settings import Settings, Stores
 
@@ -120,7 +120,7 @@ def open_replay(settings: Settings, plan: Plan) -> Replay:
     root = settings.root / "build" / "replay" / plan.name
     record = root / "plan.json"
     planned = json.loads(json.dumps(asdict(plan), default=str))
-    if not record.exists() or json.loads(record.read_text("utf-8")) != planned:
+    if not record.exists() or as_json(record.read_bytes()) != planned:
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(parents=True)
         shutil.copyfile(settings.root / "config.toml", root / "config.toml")
@@ -151,7 +151,7 @@ def _resume(replay: Replay, folder: Path) -> None:
     while (day := replay.next_day) is not None and (folder / f"{day}.json").exists():
         path = folder / f"{day}.json"
         try:
-            entry = json.loads(path.read_text("utf-8"))
+            entry = as_json(path.read_bytes())
         except ValueError as error:
             raise DataQualityError(f"{path}: damaged ({error}); remove it to replay it") from error
         replay.place(day, entry["orders"])

@@ -1,13 +1,17 @@
-"""How stages hand over: small files under `build/`, replaced whole or not at all."""
+"""Files: written whole or not at all, read strictly.
+
+Stages hand over small files under `build/`; releases are read as if they had been tampered with.
+"""
 
 import json
 import os
+import stat
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -15,6 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from salescast.errors import DataQualityError, StoreUnavailableError
+
+MAX_FILE_BYTES = 32 * 2**20
 
 
 def write_json(path: Path, value: Any) -> Path:
@@ -44,7 +50,7 @@ def plain(value: Any) -> Any:
 def read_json(path: Path, stage: str) -> Any:
     """Return what `stage` wrote."""
     try:
-        return json.loads(present(path, stage).read_text(encoding="utf-8"))
+        return as_json(present(path, stage).read_bytes())
     except ValueError as error:
         raise _damaged(path, stage, error) from error
 
@@ -149,3 +155,45 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def read_bytes(path: Path, most: int = MAX_FILE_BYTES) -> bytes:
+    """Return a regular file's content.
+
+    Raises DataQualityError where it is missing, a link, a device or larger than `most` bytes.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise DataQualityError(f"{path}: {error.strerror}") from error
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise DataQualityError(f"{path}: not a regular file")
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise DataQualityError(f"{path}: {error.strerror}") from error
+    finally:
+        os.close(handle)
+    if len(content) > most:
+        raise DataQualityError(f"{path}: larger than {most:,} bytes")
+    return content
+
+
+def as_json(content: bytes | str) -> Any:
+    """Return the value of JSON; raise ValueError for repeated names, NaN and bottomless nesting."""
+    try:
+        return json.loads(content, object_pairs_hook=_unique, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it nests too deep") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a name is repeated")
+    return value
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")

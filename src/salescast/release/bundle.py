@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from salescast.data.strict import as_json
+from salescast.data.files import as_json
 from salescast.errors import DataQualityError
 from salescast.features.point_in_time import (
     CALENDAR,

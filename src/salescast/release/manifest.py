@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from salescast.data.strict import as_json, read_bytes
+from salescast.data.files import as_json, read_bytes
 from salescast.errors import DataQualityError
 
 MANIFEST = "manifest.json"

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from salescast.data.strict import MAX_FILE_BYTES, as_json, read_bytes
+from salescast.data.files import MAX_FILE_BYTES, as_json, read_bytes
 from salescast.errors import DataQualityError
 
 TRUSTED = (

@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from salescast.data.files import replace_text, sync
-from salescast.data.strict import as_json, read_bytes
+from salescast.data.files import as_json, read_bytes, replace_text, sync
 from salescast.errors import DataQualityError, NoChampionError, StoreUnavailableError
 from salescast.release.bundle import Bundle, read_bundle
 from salescast.release.manifest import MANIFEST, seal, unseal

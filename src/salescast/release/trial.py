@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from salescast.data.files import replace_text
-from salescast.data.strict import as_json, read_bytes
+from salescast.data.files import as_json, read_bytes, replace_text
 from salescast.errors import DataQualityError, StoreUnavailableError
 from salescast.evaluation.live_comparison import chosen
 from salescast.release.bundle import Bundle

@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salescast.contract.schema import TABLES, Tables, close_of, empty
-from salescast.quality import RULES, Check, Verdict, write_quarantine
-from salescast.quality.checkpoint import measure, outside
-from salescast.quality.gauges import gauge_days
+from salescast.errors import ConfigError
+from salescast.quality import SUITES, Check, Verdict, adjusted, write_quarantine
+from salescast.quality.checkpoint import measure
+from salescast.quality.gauges import dry_surprise
 from salescast.quality.row_measures import unknown_rows
 from salescast.quality.scope import Scope
+from salescast.quality.suites import outside
 from salescast.quality.trade import misfit
 from tests.builders import FIRST, days, make_items, make_tables
 
@@ -38,7 +40,8 @@ def broken(fresh: Tables, stored: Tables | None = None, until: pd.Timestamp | No
     """Return the names of the rules that some row breaks."""
     scope = Scope(fresh, stored or {}, until or close_of(LAST))
     frames = measure(scope)
-    return {r.name for r in RULES if r.frame in frames and outside(r, frames[r.frame]).any()}
+    judged = [rule for rule in SUITES if rule.table in fresh]
+    return {rule.name for rule in judged if outside(frames[rule.frame], rule.ranges).any()}
 
 
 def with_sales(tables: Tables, **columns: object) -> Tables:
@@ -70,21 +73,21 @@ def test_an_ordinary_day_after_history_breaks_no_rule() -> None:
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        ({"units": -1}, "sales_units_in_range"),
+        ({"units": -1}, "sales_values_in_range"),
         ({"price": 1000.0}, "sales_price_near_usual"),
-        ({"store_id": "s9"}, "sales_store_known"),
-        ({"item_id": "u9"}, "sales_item_known"),
-        ({"item_id": "U2"}, "sales_ids_spelled_one_way"),
-        ({"item_id": " u2"}, "sales_ids_spelled_one_way"),
-        ({"date": LAST + pd.Timedelta(days=40)}, "sales_date_not_in_future"),
-        ({"date": pd.Timestamp("0202-03-01")}, "sales_date_not_in_future"),
-        ({"recorded_at": LAST - pd.Timedelta(days=3)}, "sales_known_after_the_day_began"),
-        ({"recorded_at": close_of(LAST)}, "sales_known_by_now"),
+        ({"store_id": "s9"}, "sales_ids_known"),
+        ({"item_id": "u9"}, "sales_ids_known"),
+        ({"item_id": "U2"}, "sales_ids_known"),
+        ({"item_id": " u2"}, "sales_ids_known"),
+        ({"date": LAST + pd.Timedelta(days=40)}, "sales_moments_plausible"),
+        ({"date": pd.Timestamp("0202-03-01")}, "sales_moments_plausible"),
+        ({"recorded_at": LAST - pd.Timedelta(days=3)}, "sales_moments_plausible"),
+        ({"recorded_at": close_of(LAST)}, "sales_moments_plausible"),
         ({"recorded_at": LAST + pd.Timedelta(days=4)}, "sales_recorded_in_time"),
     ],
 )
 def test_one_bad_row_of_sales_breaks_the_rule_that_names_it(change: dict, rule: str) -> None:
-    """Each kind of bad row is caught by a rule of its own."""
+    """Each kind of bad row is caught by a check that says what is wrong with it."""
     assert rule in broken(with_sales(made(), **change))
 
 
@@ -203,9 +206,9 @@ def test_a_missing_issue_and_a_missing_lead_are_noticed() -> None:
 @pytest.mark.parametrize(
     ("column", "value", "rule"),
     [
-        ("precip_mm", -0.1, "weather_observed_precip_mm_in_range"),
+        ("precip_mm", -0.1, "weather_observed_values_in_range"),
         ("precip_mm", 400.0, "weather_observed_rain_near_record"),
-        ("temp_c", 60.0, "weather_observed_temp_c_in_range"),
+        ("temp_c", 60.0, "weather_observed_values_in_range"),
         ("temp_c", 52.0, "weather_observed_temp_near_season"),
     ],
 )
@@ -231,7 +234,7 @@ def test_a_gauge_that_stays_dry_while_rain_is_issued_is_stuck() -> None:
         {},
         close_of(days(120)[-1]),
     )
-    assert gauge_days(scope)["dry_surprise"].max() > 12
+    assert dry_surprise(scope.rows("weather_observed"), scope).max() > 12
 
 
 @given(shift=st.sampled_from([-1, 1]), seed=st.integers(0, 50))
@@ -263,7 +266,7 @@ def test_optional_tables_may_be_missing() -> None:
 
 def test_every_rule_has_a_name_of_its_own() -> None:
     """Names are what people search for."""
-    names = [rule.name for rule in RULES]
+    names = [rule.name for rule in SUITES]
     assert len(names) == len(set(names))
 
 
@@ -278,24 +281,24 @@ def verdict(*severities: str) -> Verdict:
     ("severities", "status"),
     [
         ((), "accepted"),
-        (("warn",), "accepted_with_warnings"),
-        (("warn", "quarantine"), "rows_quarantined"),
-        (("quarantine", "reject", "warn"), "rejected"),
+        (("info",), "accepted_with_warnings"),
+        (("info", "warning"), "rows_quarantined"),
+        (("warning", "critical", "info"), "rejected"),
     ],
 )
 def test_the_gravest_failure_decides_the_status(severities: tuple, status: str) -> None:
-    """Reject before quarantine before warn."""
+    """Critical before warning before info."""
     assert verdict(*severities).status == status
 
 
 def test_the_summary_is_json() -> None:
     """The verdict can be written, sent and shown."""
-    assert json.loads(json.dumps(verdict("warn").as_dict()))["failed"][0]["name"] == "c0"
+    assert json.loads(json.dumps(verdict("info").as_dict()))["failed"][0]["name"] == "c0"
 
 
 def test_quarantined_rows_are_written_with_their_reason(tmp_path) -> None:
     """One CSV a table, named by table and moment; nothing partial is left behind."""
-    paths = write_quarantine(verdict("quarantine"), tmp_path / "q")
+    paths = write_quarantine(verdict("warning"), tmp_path / "q")
     assert [path.name for path in paths] == ["sales-2024-03-06T0000.csv"]
     assert "units is -1" in paths[0].read_text()
     assert list((tmp_path / "q").iterdir()) == paths
@@ -310,4 +313,21 @@ def test_importing_quality_does_not_import_great_expectations() -> None:
 def test_every_rule_is_documented_with_its_severity() -> None:
     """The page lists each expectation by name, and what follows from it."""
     page = (Path(__file__).parents[3] / "docs/reference/data-quality.md").read_text("utf-8")
-    assert [r.name for r in RULES if f"| `{r.name}` | {r.severity} |" not in page] == []
+    assert [r.name for r in SUITES if f"| `{r.name}` | {r.severity} |" not in page] == []
+
+
+def test_a_check_is_changed_by_its_name() -> None:
+    """Severity and range of each check can be set; `off` leaves it out."""
+    rules = {r.name: r for r in adjusted({"sales_fresh": {"series_overdue": (0, 9)}})}
+    assert rules["sales_fresh"].ranges == {"series_overdue": (0.0, 9.0)}
+    assert "sales_fresh" not in {r.name for r in adjusted({"sales_fresh": {"severity": "off"}})}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"no_such": {}}, {"sales_fresh": {"units": (0, 1)}}, {"sales_fresh": {"severity": "x"}}],
+)
+def test_a_change_of_what_does_not_exist_is_refused(change: dict) -> None:
+    """A misspelled check, measure or severity changes nothing silently."""
+    with pytest.raises(ConfigError, match=r"quality\.checks"):
+        adjusted(change)
