@@ -1,5 +1,7 @@
 """The version we compute is DVC's, and what DVC hands out is what was put in."""
 
+import hashlib
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -107,6 +109,39 @@ def test_a_damaged_list_of_files_is_an_error_naming_it(workspace):
 
     with pytest.raises(StoreUnavailableError, match=f"the list of files {pinned}"):
         versions.pull(workspace)
+
+
+@pytest.fixture(params=["../../escaped.parquet", "/tmp/escaped-by-a-listing.parquet"])
+def hostile(workspace: Path, request: pytest.FixtureRequest) -> tuple[Path, str]:
+    """Return a workspace whose pin names a list of files that leads out of data/, and where."""
+    content = b"not a table"
+    md5 = hashlib.md5(content).hexdigest()
+    listing = json.dumps([{"md5": md5, "relpath": request.param}]).encode()
+    version = hashlib.md5(listing).hexdigest()
+    for name, stored in ((md5, content), (f"{version}.dir", listing)):
+        path = workspace / "remote" / "files" / "md5" / name[:2] / name[2:]
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(stored)
+    pinned, pin = versions.pinned_version(workspace), workspace / "data.dvc"
+    pin.write_text(pin.read_text().replace(str(pinned), f"{version}.dir"))
+    lose_local_copies(workspace)
+    return workspace, request.param
+
+
+def test_a_list_of_files_that_leads_out_of_the_data_is_not_pulled(hostile):
+    """Whoever can write to the remote cannot write elsewhere on this machine."""
+    workspace, relpath = hostile
+    with pytest.raises(DataQualityError, match="outside the data"):
+        versions.pull(workspace)
+    assert not (workspace / "data" / relpath).exists()
+
+
+def test_a_list_of_files_that_leads_out_of_the_data_is_not_fetched(hostile, tmp_path):
+    """Nor for the replay of a receipt."""
+    workspace, relpath = hostile
+    with pytest.raises(DataQualityError, match="outside the data"):
+        versions.fetch_version(workspace, versions.pinned_version(workspace), tmp_path / "a" / "b")
+    assert not (tmp_path / "a" / "b" / relpath).exists()
 
 
 def test_pull_does_not_overwrite_what_was_never_recorded(workspace):

@@ -7,12 +7,13 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from salescast.data.store import recover
 from salescast.errors import DataQualityError, StoreUnavailableError
 
+_MD5 = re.compile(r"[0-9a-f]{32}")
 _PINNED = re.compile(r"md5: ([0-9a-f]{32}\.dir)")
 _DVC_CONFIG = """\
 [core]
@@ -65,8 +66,8 @@ def commit_version(root: Path) -> str:
 def pull(root: Path) -> str:
     """Bring `data/` to the version that `data.dvc` names, checked byte for byte, and return it.
 
-    Raises DataQualityError where nothing is pinned, StoreUnavailableError naming the files that
-    are missing from the remote or damaged there.
+    Raises DataQualityError where nothing is pinned or the list of files names one outside `data/`,
+    StoreUnavailableError naming the files that are missing from the remote or damaged there.
     """
     data, pinned = root / "data", pinned_version(root)
     if pinned is None:
@@ -74,6 +75,7 @@ def pull(root: Path) -> str:
     if data.is_dir() and data_version(data) == pinned:
         return pinned
     with _dvc(root) as repo:
+        _check_listing(repo, pinned)
         try:
             repo.pull([str(root / "data.dvc")])
         except Exception as error:
@@ -91,18 +93,17 @@ def fetch_version(root: Path, version: str, target: Path) -> None:
     """Put the tables of another data version into the new folder `target`, checked byte for byte.
 
     They come from DVC's cache or its default remote; `data/` is left alone. Raises
-    StoreUnavailableError naming the files that neither has.
+    StoreUnavailableError naming the files that neither has, DataQualityError where the list of
+    files names one outside `target`; then nothing is written.
     """
     if not (root / ".dvc").is_dir():
         raise StoreUnavailableError(f"{root} is no DVC repository: {version} cannot be fetched")
     with _dvc(root) as repo:
-        stores = [repo.cache.local]
-        if repo.config["core"].get("remote"):
-            stores.append(repo.cloud.get_remote_odb())
+        stores = _stores(repo)
         listing = _object(stores, version)
         if listing is None:
             raise StoreUnavailableError(f"neither DVC's cache nor its remote has {version}")
-        for entry in json.loads(listing):
+        for entry in _entries(listing):
             content = _object(stores, entry["md5"])
             if content is None:
                 raise StoreUnavailableError(f"DVC lacks {entry['relpath']} of {version}")
@@ -111,6 +112,40 @@ def fetch_version(root: Path, version: str, target: Path) -> None:
             path.write_bytes(content)
     if data_version(target) != version:
         raise StoreUnavailableError(f"what DVC has of {version} is damaged; push it again")
+
+
+def _stores(repo: Any) -> list[Any]:
+    remote = [repo.cloud.get_remote_odb()] if repo.config["core"].get("remote") else []
+    return [repo.cache.local, *remote]
+
+
+def _check_listing(repo: Any, version: str) -> None:
+    """Raise DataQualityError where DVC would write outside the data; a damaged list it refuses."""
+    for store in _stores(repo):
+        listing = _object([store], version)
+        with suppress(StoreUnavailableError):
+            _entries(listing or b"[]")
+
+
+def _entries(listing: bytes) -> list[dict[str, str]]:
+    """Return the files of DVC's list; raise DataQualityError where one lies outside its folder.
+
+    Raises StoreUnavailableError where it is no such list.
+    """
+    try:
+        entries = [
+            {name: str(one[name]) for name in ("md5", "relpath")} for one in json.loads(listing)
+        ]
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreUnavailableError(f"DVC's list of files is damaged: {error}") from error
+    for entry in entries:
+        path = PurePosixPath(entry["relpath"])
+        if path.is_absolute() or ".." in path.parts or not _MD5.fullmatch(entry["md5"]):
+            raise DataQualityError(
+                f"the data version lists {entry['relpath'][:100]!r}, which lies outside the data; "
+                "nothing was written: find out who changed the remote"
+            )
+    return entries
 
 
 def _object(stores: Sequence[Any], oid: str) -> bytes | None:
