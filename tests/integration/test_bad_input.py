@@ -234,7 +234,7 @@ def test_a_key_misspelt_is_one_line_naming_it(shop, monkeypatch, capfd):
     done = run_here(shop, monkeypatch, capfd, "forecast")
 
     assert done.code == 2
-    assert "SALESCAST_SERVNG__PORT: unknown section servng" in done.error
+    assert "SALESCAST_SERVNG__PORT: unknown key" in done.error
 
 
 def _full_disk() -> None:
