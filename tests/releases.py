@@ -24,6 +24,7 @@ CONTRACT = {
     "quantiles": [0.05, 0.1, 0.5, 0.9],
     "critical": {"u1": 0.8, "u2": 0.9},
 }
+DEPENDENCE = {"decay": 0.5, "share": {}, "usual": 0.2}
 QUICK = {"iterations": 5, "learning_rate": 0.1, "max_leaf_nodes": 7, "min_samples_leaf": 20}
 QUICK |= {"l2_regularization": 1.0}
 
@@ -45,7 +46,11 @@ def make_models(kind: str) -> tuple[bytes, bytes, bytes]:
     params = QUICK if kind == "boosting" else {}
     model = fit(rows, happened, kind, params, 1)
     twin = fit(without_weather(rows), happened, "weekday_mean", {}, 1)
-    payload = {"model": as_payload(model), "contract": CONTRACT, "dependence": {}}
+    payload = {
+        "model": as_payload(model),
+        "contract": CONTRACT,
+        "dependence": {"decay": 0.5, "share": {}, "usual": 0.2},
+    }
     answers = predict(model, rows.head(3), CONTRACT["quantiles"], CONTRACT["critical"])
     examples = encode(example_of(rows.head(3), answers))
     return skops_bytes(payload), skops_bytes({"model": as_payload(twin)}), examples

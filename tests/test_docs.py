@@ -69,7 +69,7 @@ def _commands() -> Iterator[tuple[str, list[str]]]:
                     yield path.name, words[at + 1 :]
 
 
-@pytest.mark.parametrize(("page", "words"), _commands(), ids=str)
+@pytest.mark.parametrize(("page", "words"), [*_commands()], ids=str)
 def test_each_command_of_the_prose_is_understood(page: str, words: list[str]) -> None:
     """Whoever copies a command gets no "no such option"."""
     group: Any = get_command(command_line())
