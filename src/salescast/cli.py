@@ -170,6 +170,14 @@ def run(
 
 
 @app.command()
+def status(as_json: JsonOption = False) -> None:
+    """Show data, champion, last runs, open alarms, and what to do next."""
+    from salescast.stages.status import status as state
+
+    print_result(state(read_settings()), as_json=as_json)
+
+
+@app.command()
 def ingest(
     until: DateOption = None,
     commit: Annotated[bool, typer.Option(help="Commit the new data.dvc to git.")] = False,

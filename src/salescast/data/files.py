@@ -20,7 +20,20 @@ import pyarrow.parquet as pq
 
 from salescast.errors import DataQualityError, StoreUnavailableError
 
+<<<<<<< HEAD
 MAX_FILE_BYTES = 32 * 2**20
+=======
+LEFT_BY = {
+    "ingest": "../data",
+    "validate": "quality.json",
+    "features": "features.parquet",
+    "backtest": "predictions.parquet",
+    "train": "model.skops",
+    "register": "registered.json",
+    "gate": "decision.json",
+}
+"""Each step to a judged challenger, in order, and what it leaves in build/."""
+>>>>>>> 4f14ce1 (Add salescast status; name the first missing step in hints)
 
 
 def write_json(path: Path, value: Any) -> Path:
@@ -121,8 +134,18 @@ def _damaged(path: Path, stage: str, error: Exception) -> DataQualityError:
 def present(path: Path, stage: str) -> Path:
     """Return `path`; raise DataQualityError when `stage` has not written it: no retry helps."""
     if not path.exists():
-        raise DataQualityError(f"{path} is missing; run `salescast stage {stage}` first")
+        raise DataQualityError(f"{path} is missing; run `{missing_step(path.parent, stage)}` first")
     return path
+
+
+def missing_step(build: Path, stage: str) -> str:
+    """Return the command of the first step up to `stage` that has left nothing in `build`."""
+    for step, name in LEFT_BY.items():
+        if step == stage:
+            break
+        if not (build / name).exists():
+            return "salescast ingest" if step == "ingest" else "salescast train"
+    return f"salescast stage {stage}"
 
 
 def replace(path: Path, write: Callable[[Path], Any]) -> Path:

@@ -5,6 +5,8 @@ from datetime import date
 from typing import Any
 
 from salescast.contract.schema import Tables
+from salescast.data.files import missing_step
+from salescast.errors import NoChampionError
 from salescast.evaluation.backtest import Recipe
 from salescast.evaluation.gate import Policy
 from salescast.models.estimator import PATH
@@ -40,7 +42,11 @@ def open_releases(settings: Settings) -> Releases:
 def champion_release(settings: Settings) -> Bundle:
     """Return the release that serves; raise NoChampionError where none was promoted."""
     releases = open_releases(settings)
-    return releases.read(releases.champion())
+    try:
+        return releases.read(releases.champion())
+    except NoChampionError as error:
+        step = missing_step(settings.build, "promote").replace("stage promote", "promote")
+        raise NoChampionError(f"no version was promoted yet; run `{step}` first") from error
 
 
 def recipe(settings: Settings, tables: Tables) -> Recipe:
