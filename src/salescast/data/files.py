@@ -20,9 +20,7 @@ import pyarrow.parquet as pq
 
 from salescast.errors import DataQualityError, StoreUnavailableError
 
-<<<<<<< HEAD
 MAX_FILE_BYTES = 32 * 2**20
-=======
 LEFT_BY = {
     "ingest": "../data",
     "validate": "quality.json",
@@ -33,7 +31,6 @@ LEFT_BY = {
     "gate": "decision.json",
 }
 """Each step to a judged challenger, in order, and what it leaves in build/."""
->>>>>>> 4f14ce1 (Add salescast status; name the first missing step in hints)
 
 
 def write_json(path: Path, value: Any) -> Path:
