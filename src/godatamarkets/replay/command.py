@@ -20,7 +20,13 @@ def replay(
         typer.Option(help="Faults: calm, year, a fault or fault@date:key=value."),
     ] = ["calm"],  # noqa: B006 - Typer reads it and does not change it
     start: Annotated[
-        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="DATE")
+        datetime | None,
+        typer.Option(
+            "--from",
+            formats=["%Y-%m-%d"],
+            metavar="DATE",
+            help="First day; default: where the data in the repository end.",
+        ),
     ] = None,
     size: Annotated[str, typer.Option(help="small: 18 series; demo: 144.")] = "small",
     name: Annotated[str, typer.Option(help="The folder below build/replay.")] = "",

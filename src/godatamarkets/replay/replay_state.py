@@ -8,12 +8,13 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import pandas as pd
 
+from godatamarkets.catalogue import START
 from godatamarkets.feed import Simulation
 from godatamarkets.replay.detection import scenario_faults
 from salescast.data.delivery import Feed
@@ -23,6 +24,7 @@ from salescast.settings import Settings, Stores
 
 Size = Literal["small", "demo"]
 REACTION_DAYS = 2  # from the page about a refused delivery until the export is repaired
+MOST_YEARS = 20  # of simulation; each year takes memory and seconds
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,14 @@ def make_plan(
 ) -> Plan:
     """Return a plan; `named`: (name, size). It begins where the embedded data end.
 
-    Raises ConfigError for an unknown size.
+    Raises ConfigError for an unknown size and for days that are not simulated.
     """
     name, size = named
+    first, last = START.date(), date(START.year + MOST_YEARS, 1, 1)
+    if start and not first <= start <= last - timedelta(days=days):
+        raise ConfigError(
+            f"{days} days from {start}: the retailer can be replayed from {first} to {last}"
+        )
     if size not in ("small", "demo"):
         raise ConfigError(f"size {size!r} is unknown; use small or demo")
     simulator = settings.feed.godatamarkets
