@@ -165,6 +165,19 @@ def test_ingest_twice_finds_nothing_new(tmp_path, monkeypatch, capfd):
     assert contents(root / "data") == before
 
 
+def test_ingest_of_days_before_the_stored_ones_finds_nothing_new(tmp_path, monkeypatch, capfd):
+    """A day long before the first one stored is no error, and changes nothing."""
+    root = make_workspace(tmp_path / "shop", make_tables(20))
+    store.append(root / "data", make_tables(20))
+    before = contents(root / "data")
+
+    done = run_here(root, monkeypatch, capfd, "ingest", "--until", "1999-01-01")
+
+    assert done.code == 0
+    assert "nothing new up to 1999-01-01" in done.err
+    assert contents(root / "data") == before
+
+
 def git(root: Path, *words: str) -> str:
     """Run git and return what it prints."""
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]

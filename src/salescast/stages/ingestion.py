@@ -35,10 +35,11 @@ def ingest(
     if until is None and settings.feed.kind == "godatamarkets":
         day = _next_simulated_day(settings, stored)
     # simulated: to here
-    moment = close_of(day)
+    moment, since = close_of(day), _known_since(stored)
+    if since is not None and moment <= since:
+        return _nothing_new(day)
     deliver = feed or open_feed(settings.feed, settings.root)
-    delivery = deliver(_known_since(stored), moment)
-    verdict = quality.check_delivery(delivery, stored, moment, settings.build)
+    verdict = quality.check_delivery(deliver(since, moment), stored, moment, settings.build)
     if verdict.status == "rejected":
         kept = settings.build / "quarantine"
         raise DataQualityError(
@@ -47,15 +48,20 @@ def ingest(
     written = store.append(settings.data, verdict.accepted)
     bad = sum(len(rows) for rows in verdict.quarantined.values())
     rows = sum(written.values())
+    if not rows and not bad:
+        return _nothing_new(day) | {"quality": verdict.as_dict()}
     return {
         "until": f"{day:%Y-%m-%d}",
         "rows": written,
         "quarantined": bad,
         "quality": verdict.as_dict(),
-        "summary": f"{rows:,} new rows up to {day:%Y-%m-%d}, {bad:,} quarantined"
-        if rows or bad
-        else f"nothing new up to {day:%Y-%m-%d}; all of it is stored already",
+        "summary": f"{rows:,} new rows up to {day:%Y-%m-%d}, {bad:,} quarantined",
     }
+
+
+def _nothing_new(day: date) -> dict[str, Any]:
+    summary = f"nothing new up to {day:%Y-%m-%d}; what was delivered is stored already"
+    return {"until": f"{day:%Y-%m-%d}", "rows": {}, "quarantined": 0, "summary": summary}
 
 
 def _known_since(stored: Tables) -> pd.Timestamp | None:
