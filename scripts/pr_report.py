@@ -26,6 +26,7 @@ from salescast.evaluation.backtest import CHALLENGER, SEGMENTS, YEAR_DAYS
 from salescast.settings import Settings, read_settings
 from salescast.stages.backtesting import scored
 from scripts import github
+from scripts.fork import git
 from scripts.pr_comment import read_report, render
 
 ROOT = Path(__file__).parent.parent
@@ -143,21 +144,13 @@ def _run(folder: Path, *arguments: str) -> str:
     return process.stdout
 
 
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(ROOT), *arguments]
-    process = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    if process.returncode:
-        raise ConfigError(f"git {' '.join(arguments)}: {process.stderr.strip()}")
-    return process.stdout.strip()
-
-
 def backtest(name: str, commit: str) -> tuple[Settings, dict[str, Any], float]:
     """Check a commit out, backtest it; return its settings, OpenAPI document and the seconds."""
     folder = FOLDER / name
     shutil.rmtree(folder, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    _git("clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(folder))
-    _git("-C", str(folder), "checkout", "--quiet", commit)
+    git(ROOT, "clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(folder))
+    git(folder, "checkout", "--quiet", commit)
     versions.pull(folder)
     start = time.perf_counter()
     for stage in STAGES:
@@ -168,7 +161,7 @@ def backtest(name: str, commit: str) -> tuple[Settings, dict[str, Any], float]:
 
 def write_report(base: str) -> str:
     """Compare HEAD with `base`, both as committed, write report.json, and return it as text."""
-    commits = [_git("rev-parse", "--verify", f"{ref}^{{commit}}") for ref in (base, "HEAD")]
+    commits = [git(ROOT, "rev-parse", "--verify", f"{ref}^{{commit}}") for ref in (base, "HEAD")]
     (old, old_api, before), (new, new_api, after) = (
         backtest(name, commit) for name, commit in zip(("base", "head"), commits, strict=True)
     )

@@ -57,20 +57,16 @@ def ports(settings: Settings) -> Mapping[str, int]:
 
     Raises ConfigError where something listens on one, naming the variable that chooses another.
     """
-    chosen = {
-        "UP_MLFLOW_PORT": int(os.environ.get("UP_MLFLOW_PORT", "5000")),
-        "UP_PREFECT_PORT": int(os.environ.get("UP_PREFECT_PORT", "4200")),
-        "SALESCAST_SERVING__PORT": settings.serving.port,
+    ports = {
+        "mlflow": int(os.environ.get("UP_MLFLOW_PORT", "5000")),
+        "prefect": int(os.environ.get("UP_PREFECT_PORT", "4200")),
+        "api": settings.serving.port,
     }
-    names = dict(zip(("mlflow", "prefect", "api"), chosen.items(), strict=True))
-    taken = [
-        f"port {port} of {name} is taken; choose another one with {variable}"
-        for name, (variable, port) in names.items()
-        if listens(HOST, port)
-    ]
-    if taken:
-        raise ConfigError("; ".join(taken))
-    return {name: port for name, (_, port) in names.items()}
+    for name, port in ports.items():
+        if listens(HOST, port):
+            variable = "SALESCAST_SERVING__PORT" if name == "api" else f"UP_{name.upper()}_PORT"
+            raise ConfigError(f"port {port} of {name} is taken; choose another one with {variable}")
+    return ports
 
 
 def databases(settings: Settings) -> Mapping[str, str]:
