@@ -1,7 +1,7 @@
-"""How soon alarms tell what is wrong, and how often they tell it when nothing is.
+"""How soon alarms detect a fault, and how often they are raised without one.
 
-A cheap harness instead of whole replays: models are fitted each quarter on what the simulated
-retailer delivers, and the alarms are asked each day, in worlds of many seeds.
+Cheaper than whole replays: models are fitted each quarter on the deliveries of the simulated
+retailer, and the alarms are evaluated each day, in worlds of many seeds.
 `SEEDS=3 SIZE=small make bench-alarms` takes fewer and smaller ones.
 """
 
@@ -41,8 +41,8 @@ DAY = pd.Timedelta(days=1)
 
 def limits() -> Limits:
     """Return the limits of the checkout's configuration."""
-    told = read_settings(CONFIG).monitoring.model_dump(include={f.name for f in fields(Limits)})
-    return Limits(**told)
+    names = {field.name for field in fields(Limits)}
+    return Limits(**read_settings(CONFIG).monitoring.model_dump(include=names))
 
 
 def delivered(seed: int, faults: Sequence[str], until: pd.Timestamp) -> dict[str, pd.DataFrame]:
@@ -70,7 +70,7 @@ def asked(
     end = cutoff + days * DAY
     happened = point_in_time.past(tables, end)
     happened = happened[happened["date"] > cutoff]
-    said = {
+    evidence = {
         shift: response.shift_evidence(happened, made.parts.response, shift)
         for shift in (bars.shift, -bars.shift)
     }
@@ -81,12 +81,13 @@ def asked(
     scored = backtest.outcomes(served, truth, costs)
     scored = scored.merge(truth[["store_id", "item_id", "date", "units"]])
     levels = [forecaster.quantile_column(q) for q in how.quantiles]
-    doubt = live_scores.doubt(tables["weather_forecast"])
+    uncertainty = live_scores.doubt(tables["weather_forecast"])
     for day in pd.date_range(cutoff + DAY, end):
-        so_far = {shift: part[part["date"] <= day] for shift, part in said.items()}
+        so_far = {shift: part[part["date"] <= day] for shift, part in evidence.items()}
         found = alarms.demand_shift(so_far, bars)
         found += alarms.of_forecasts(scored[scored["date"] <= day], levels, 0.88, bars)
-        found += alarms.issue_skill(doubt[doubt.index <= day], day - (WATCHED_DAYS - 1) * DAY)
+        skill = uncertainty[uncertainty.index <= day]
+        found += alarms.issue_skill(skill, day - (WATCHED_DAYS - 1) * DAY)
         yield day, found
 
 
@@ -109,7 +110,7 @@ def calm_pages(seed: int) -> dict[str, int]:
 
 
 def behaviour_delay(seed: int, fault: str) -> float:
-    """Return after how many days a change of customers is told; infinite beyond a quarter."""
+    """Return after how many days a change of demand is detected; infinite beyond a quarter."""
     start = EMBEDDED_END + (15 + seed % 30) * DAY
     tables = delivered(seed, [f"{fault}@{start:%Y-%m-%d}"], EMBEDDED_END + QUARTER * DAY)
     made = fitted(schema.as_of(tables, EMBEDDED_END), EMBEDDED_END)
@@ -121,10 +122,10 @@ def behaviour_delay(seed: int, fault: str) -> float:
 
 
 def data_delay(seed: int, fault: str) -> float:
-    """Return how many deliveries with a fault in them it takes until it is told, within a month.
+    """Return the number of faulty deliveries until the fault is detected, within a month.
 
-    The first that counts is the first that is other than it should be: a gauge that is stuck in a
-    dry week, or a rare wrong row, is nowhere to be seen before. NaN where none ever is.
+    Counted from the first delivery that differs from a sound one: a gauge that is stuck in a dry
+    week, or a rare wrong row, cannot be seen before. NaN where none differs.
     """
     start = EMBEDDED_END + (15 + seed % 30) * DAY
     shop, sound = (Retailer("small", seed, each) for each in ([f"{fault}@{start:%Y-%m-%d}"], []))
@@ -132,9 +133,9 @@ def data_delay(seed: int, fault: str) -> float:
     stored = {name: schema.conform(name, table) for name, table in rows.items()}
     waited = 0
     for day in pd.date_range(start, periods=LOOKED):
-        told, meant = shop.deliver(day), sound.deliver(day)
-        waited += waited > 0 or any(not told[name].equals(meant[name]) for name in meant)
-        fresh = {n: schema.conform(n, t) for n, t in told.items()}
+        faulty, sound_rows = shop.deliver(day), sound.deliver(day)
+        waited += waited > 0 or any(not faulty[n].equals(sound_rows[n]) for n in sound_rows)
+        fresh = {n: schema.conform(n, t) for n, t in faulty.items()}
         verdict = quality.check_delivery(fresh, stored, close_of(day))
         raised = [*alarms.of_delivery(verdict.as_dict())]
         raised += alarms.newcomers(schema.latest("stores", stored["stores"]), day)
@@ -145,11 +146,11 @@ def data_delay(seed: int, fault: str) -> float:
 
 
 def of_delays(delays: Mapping[str, Sequence[float]], limit: int, what: str) -> Iterator[Figure]:
-    """Yield for each fault the share told in time and the median delay."""
+    """Yield for each fault the share detected in time and the median delay."""
     for fault, each in delays.items():
         seen = np.array([days for days in each if not np.isnan(days)])
         share = float((seen <= limit).mean())
-        yield Figure(f"{fault}: told within {limit} {what}", share, "share", "≥ 0.9")
+        yield Figure(f"{fault}: detected within {limit} {what}", share, "share", "≥ 0.9")
         yield Figure(f"{fault}: median delay", float(min(np.median(seen), 999)), "days")
 
 
@@ -165,7 +166,7 @@ def figures() -> Iterator[Figure]:
         yield Figure(f"calm: {name} in 10 model-years", rate, "alarms", bar)
     behaviour = {fault: [behaviour_delay(s, fault) for s in SEEDS] for fault in BEHAVIOUR}
     yield from of_delays(behaviour, PATIENCE["matured"], "matured days")
-    others = [f for f, told in detection.EXPECTED.items() if told and f not in BEHAVIOUR]
+    others = [fault for fault in detection.EXPECTED if fault not in BEHAVIOUR]
     few = SEEDS[: max(len(SEEDS) // 4, 1)]
     data = {fault: [data_delay(s, fault) for s in few] for fault in others}
     yield from of_delays(data, PATIENCE["data"], "day")

@@ -32,8 +32,8 @@ SPECIAL = ("storm", "surprise", "weekend_wet", "weekend_amount")
 
 def as_it_came(rows: pd.DataFrame, happened: pd.DataFrame) -> pd.DataFrame:
     """Return feature rows with the weather that came in place of the issue: a leak."""
-    came = happened.drop_duplicates(PAIR)[[*PAIR, *WEATHER_CAME]]
-    both = rows[PAIR].merge(came, on=PAIR, how="left")
+    observed = happened.drop_duplicates(PAIR)[[*PAIR, *WEATHER_CAME]]
+    both = rows[PAIR].merge(observed, on=PAIR, how="left")
     names = ("rain_probability", *WEATHER_CAME[1:])
     seen = {n: both[c].to_numpy() for n, c in zip(names, WEATHER_CAME, strict=True)}
     kept = {name: np.where(np.isnan(v), rows[name], v) for name, v in seen.items()}
@@ -48,7 +48,7 @@ def as_if_it_came(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(rain_probability=wet, **certain, issued_at=unissued)
 
 
-def told(seen: World, kind: str, name: str, how: str = "as if it came") -> pd.DataFrame:
+def weather_twin(seen: World, kind: str, name: str, how: str = "as if it came") -> pd.DataFrame:
     """Return predictions of a model trained on observed weather and served what `how` says.
 
     "as it came": the leak, weather nobody could know; "as if it came": the naive twin, forecasts

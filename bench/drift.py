@@ -1,8 +1,8 @@
-"""`make bench-drift`: how often detectors of drift cry wolf over real weather that does not drift.
+"""`make bench-drift`: how often detectors of drift alarm on real weather that does not drift.
 
 London, 2005 to 2011, each Sunday of the last four years: the last 28 days are compared with what
-is known before. Ours with the same season of earlier years, and with how far each of those lay
-from the others; the usual defaults with all history. Then drift is injected, which ours must tell.
+is known before: by the product with the same season of earlier years, and with how far each of
+those lay from the others; by the usual defaults with all history. Then drift is injected.
 Needs ../shared/real ($SALESCAST_REAL_DATA).
 """
 
@@ -26,7 +26,7 @@ Detector = Callable[[pd.DataFrame, pd.DataFrame], bool]
 
 
 def weather(path: Path) -> pd.DataFrame:
-    """Return a row a day: `origin` (the day) and what a model might be told of the weather."""
+    """Return a row a day: `origin` (the day) and what a model might read of the weather."""
     raw = pd.read_csv(path, parse_dates=["date"])
     wet = (raw["precipitation"] > 0).astype(float)
     return pd.DataFrame(
@@ -40,10 +40,10 @@ def weather(path: Path) -> pd.DataFrame:
     )
 
 
-def ours(rows: pd.DataFrame, day: pd.Timestamp, recent: pd.DataFrame) -> bool:
+def product_alarms(rows: pd.DataFrame, day: pd.Timestamp, recent: pd.DataFrame) -> bool:
     """Tell whether the product's detector raises `input_drift`."""
-    told = read_settings(CONFIG).monitoring
-    threshold, days = told.drift_threshold, told.live_days
+    limits = read_settings(CONFIG).monitoring
+    threshold, days = limits.drift_threshold, limits.live_days
     reference = live_scores.same_season(rows[rows["origin"] <= day], day)
     found = live_scores.drift(reference, recent, COLUMNS)
     earlier = rows[rows["origin"] <= day - pd.Timedelta(days=days)]
@@ -84,28 +84,28 @@ INJECTED: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "a gauge stuck at 0": lambda rows: rows.assign(rain_mm=0.0, wet_share=0.0),
     "degrees Fahrenheit": lambda rows: rows.assign(temp_c=rows["temp_c"] * 1.8 + 32.0),
 }
-"""What a detector must not sleep through, however calm it is."""
+"""Changes that a detector must not miss."""
 
 
 def figures() -> Iterator[Figure]:
     """Yield the share of weekly looks at which each detector alarms."""
     rows = weather(REAL / "uk_gift_retailer" / "london_weather_observed.csv")
     live = pd.Timedelta(days=read_settings(CONFIG).monitoring.live_days)
-    told: dict[str, list[bool]] = {name: [] for name in INJECTED}
+    detected: dict[str, list[bool]] = {name: [] for name in INJECTED}
     alarms: dict[str, list[bool]] = {"ours, same season": [], **{name: [] for name in USUAL}}
     for day in pd.date_range(FIRST, rows["origin"].max(), freq="7D"):
         recent = rows[(rows["origin"] > day - live) & (rows["origin"] <= day)]
         before = rows[rows["origin"] <= day - live]
-        alarms["ours, same season"].append(ours(rows, day, recent))
+        alarms["ours, same season"].append(product_alarms(rows, day, recent))
         for name, detector in USUAL.items():
             alarms[name].append(detector(before, recent))
         for name, change in INJECTED.items():
-            told[name].append(ours(rows, day, change(recent)))
+            detected[name].append(product_alarms(rows, day, change(recent)))
     yield Figure("weekly looks", float(len(alarms["ours, same season"])), "looks")
     best = min(float(np.mean(alarms[name])) for name in USUAL)
-    for name, said in alarms.items():
-        yield Figure(f"alarms: {name}", float(np.mean(said)), "of looks")
-    for name, found in told.items():
+    for name, alarmed in alarms.items():
+        yield Figure(f"alarms: {name}", float(np.mean(alarmed)), "of looks")
+    for name, found in detected.items():
         yield Figure(f"ours tells {name}", float(np.mean(found)), "of looks")
     yield Figure("ours ÷ the calmest default", float(np.mean(alarms["ours, same season"])) / best)
 

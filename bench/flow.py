@@ -47,18 +47,18 @@ def spend(command: list[str], variables: Mapping[str, str]) -> Spent:
     Memory is the sum of resident sets: pages that processes share count for each of them.
     """
     start = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as log:
         process = psutil.Popen(
-            command, cwd=ROOT, env=os.environ | variables, stdout=said, stderr=said
+            command, cwd=ROOT, env=os.environ | variables, stdout=log, stderr=log
         )
         peak = 0
         while process.poll() is None:
             peak = max(peak, _resident(process))
             time.sleep(0.05)
         seconds = time.perf_counter() - start
-        said.seek(0)
+        log.seek(0)
         if process.returncode:
-            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: {said.read()}")
+            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: {log.read()}")
     return Spent(seconds, peak / 2**30)
 
 

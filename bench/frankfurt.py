@@ -58,8 +58,8 @@ def frankfurt(folder: Path) -> World:
     until = rain.index.max()
     stores = [Store(FRANKFURT, 1 + n) for n in range(STORES)]
     series = demand.make_series([FRANKFURT], stores, ITEMS)
-    wanted = _demand(series, rain, (until - START).days + 1)
-    tables = _tables(series, wanted, rain)
+    simulated = _demand(series, rain, (until - START).days + 1)
+    tables = _tables(series, simulated, rain)
     settings = read_settings(CONFIG)
     tested = cutoffs(until, TESTED, EVERY, 1)
     trained = [tested[0] - pd.Timedelta(days=EVERY * i) for i in range(TESTED)]
@@ -69,7 +69,7 @@ def frankfurt(folder: Path) -> World:
         tested,
         TESTED // REFITS,
         recipe(settings, tables),
-        _truth(series, wanted),
+        _truth(series, simulated),
         pd.DataFrame(),
         cache(lambda cutoff: point_in_time.past(tables, cutoff)),
     )
@@ -94,15 +94,15 @@ def _demand(series: demand.Series, rain: pd.DataFrame, days: int) -> demand.Dema
 
 
 def _tables(
-    series: demand.Series, wanted: demand.Demand, rain: pd.DataFrame
+    series: demand.Series, simulated: demand.Demand, rain: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
-    rows, stock = Rows(series, wanted), Stock(series, wanted)
-    days = wanted.units.shape[1]
+    rows, stock = Rows(series, simulated), Stock(series, simulated)
+    days = simulated.units.shape[1]
     stock.run(days)
     day, which = rows.pick(0, days - 1)
     at = rain.reset_index().assign(location_id=FRANKFURT.location_id, temp_c=_normal(rain.index))
     known = {"recorded_at": at["date"] + pd.Timedelta(hours=22), "precip_mm": at["fell"]}
-    said = {
+    issued = {
         "issued_at": at["date"] - pd.Timedelta(hours=18),
         "precip_mm": at["mm"],
         "precip_probability": at["chance"],
@@ -113,7 +113,7 @@ def _tables(
         "sales": rows.sales(day, which, day, stock),
         "plan": rows.plan(0, days - 1 - 14),
         "weather_observed": at.assign(**known),
-        "weather_forecast": at.assign(**said),
+        "weather_forecast": at.assign(**issued),
     }
     return {name: schema.conform(name, table) for name, table in tables.items()}
 
@@ -123,12 +123,12 @@ def _normal(dates: Any) -> Any:
     return weather.climate([FRANKFURT], int(days.max()) + 1).temp[0, weather.HISTORY :][days]
 
 
-def _truth(series: demand.Series, wanted: demand.Demand) -> pd.DataFrame:
-    which, day = np.nonzero(wanted.trading)
+def _truth(series: demand.Series, simulated: demand.Demand) -> pd.DataFrame:
+    which, day = np.nonzero(simulated.trading)
     stores, items = zip(*series.names, strict=True)
     date = (START + pd.to_timedelta(day, unit="D")).astype("datetime64[us]")
     names = {"store_id": np.array(stores)[which], "item_id": np.array(items)[which]}
-    return pd.DataFrame({**names, "date": date, "actual": wanted.units[which, day]})
+    return pd.DataFrame({**names, "date": date, "actual": simulated.units[which, day]})
 
 
 def measured(folder: Path) -> pd.DataFrame:
@@ -138,7 +138,7 @@ def measured(folder: Path) -> pd.DataFrame:
         [
             predicted(seen, "integrated", AS_ISSUED),
             predicted(blind(seen), "integrated", BLIND),
-            candidates.told(seen, "integrated", NAIVE),
+            candidates.weather_twin(seen, "integrated", NAIVE),
         ]
     )
     costs = unit_costs(schema.latest("items", seen.tables["items"]))
@@ -174,11 +174,11 @@ def main() -> int:
             ("cost", "USD"),
         )
     ]
-    ours, without, naive = (table.loc[name] for name in (AS_ISSUED, BLIND, NAIVE))
+    integrated, without, naive = (table.loc[name] for name in (AS_ISSUED, BLIND, NAIVE))
     figures += [
-        Figure("cost ÷ blind twin", ours["cost"] / without["cost"], bar="≤ 0.93"),
-        Figure("RMSE ÷ blind twin", ours["rmse"] / without["rmse"], bar="≤ 1.0"),
-        Figure("size of the bias", abs(ours["bias"]), "share", "≤ 0.035"),
+        Figure("cost ÷ blind twin", integrated["cost"] / without["cost"], bar="≤ 0.93"),
+        Figure("RMSE ÷ blind twin", integrated["rmse"] / without["rmse"], bar="≤ 1.0"),
+        Figure("size of the bias", abs(integrated["bias"]), "share", "≤ 0.035"),
         Figure("naive twin: bias", naive["bias"], "share", "≥ 0.05"),
     ]
     return 0 if publish("frankfurt", figures) else 1

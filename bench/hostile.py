@@ -16,7 +16,7 @@ import psutil
 
 from bench.attacks import ATTACKS, answer, complaint
 from bench.retail import Figure, publish
-from bench.serving import OURS, WORKSPACE, Server, measured, servers, started, workspace
+from bench.serving import PRODUCT, WORKSPACE, Server, measured, servers, started, workspace
 
 ATTACKERS, HELD = 4, 200
 ROUNDS, SECONDS, PAUSE = 4, 10.0, 0.05
@@ -52,10 +52,10 @@ class Siege:
             for name, attack in quick:
                 if self._over.wait(PAUSE):
                     return
-                said = complaint(attack, answer(self.port, attack))
+                reason = complaint(attack, answer(self.port, attack))
                 self.sent += 1
-                if said:
-                    self.wrong.append(f"{name}: {said}")
+                if reason:
+                    self.wrong.append(f"{name}: {reason}")
 
     def _hold(self) -> None:
         held = []
@@ -98,7 +98,7 @@ def besieged(port: int, server: Server, memory: psutil.Process) -> Iterator[Figu
 def figures() -> list[Figure]:
     """Start the service, besiege it, and return what was measured."""
     settings = workspace()
-    server = servers(settings)[OURS]
+    server = servers(settings)[PRODUCT]
     with started(server, settings, WORKSPACE / "build" / "hostile.log") as port:
         process = next(
             one for one in psutil.Process().children() if str(port) in " ".join(one.cmdline())

@@ -90,10 +90,10 @@ def trained(chain: Chain) -> Trained:
             known = rows[source][rows[source]["origin"] < cutoff]
             fitted = forecaster.fit(known, happened, kind, {}, settings.model.seed)
             recent = known[known["origin"].isin(known["origin"].unique()[-LEARN_FROM:])]
-            told = sample_paths.learn(
+            dependence = sample_paths.learn(
                 recent, sample_paths.moments(forecaster.distribution(fitted, recent)), truth
             )
-            found[name, quarter] = fitted, told
+            found[name, quarter] = fitted, dependence
     return found
 
 
@@ -103,8 +103,8 @@ def forecast(chain: Chain, models: Trained, name: str, cycle: Cycle) -> Iterator
     rows = point_in_time.build(chain.tables, chain.days(cycle.review_days), cycle.interval, source)
     for number, (_, served) in enumerate(rows.groupby("origin")):
         quarter = number * cycle.review_days // (7 * REFIT_WEEKS)
-        fitted, told = models[name, quarter]
-        drawn = sample_paths.sample(served, forecaster.distribution(fitted, served), told)
+        fitted, dependence = models[name, quarter]
+        drawn = sample_paths.sample(served, forecaster.distribution(fitted, served), dependence)
         here = pd.MultiIndex.from_frame(served[SERIES].iloc[:: cycle.interval])
         yield drawn[here.get_indexer(pd.MultiIndex.from_frame(chain.series[SERIES]))]
 
@@ -116,7 +116,7 @@ def best(chain: Chain, cycle: Cycle) -> Iterator[Values]:
         yield drawn.transpose(1, 0, 2).astype(float)
 
 
-def came(chain: Chain, cycle: Cycle) -> Iterator[Values]:
+def true_path(chain: Chain, cycle: Cycle) -> Iterator[Values]:
     """Yield the one path that came true."""
     units = chain.retailer.demand.units.astype(float)
     for origin in chain.days(cycle.review_days):
@@ -137,12 +137,12 @@ def ordering(chain: Chain, drawn: Iterator[Values], cycle: Cycle) -> Policy:
 def planning(chain: Chain) -> Policy:
     """Return the status-quo planner, who counts customers sent away."""
     units = chain.retailer.demand
-    wanted = np.where(units.trading, units.units, np.nan)
+    demand = np.where(units.trading, units.units, np.nan)
     pack = chain.series["pack_size"].to_numpy()
 
     def order(review: int, stock: Values) -> Values:
         upto = chain.day + 7 * review + 1
-        return orders.planner(wanted[:, :upto], stock, pack).astype(float)
+        return orders.planner(demand[:, :upto], stock, pack).astype(float)
 
     return order
 
@@ -150,7 +150,7 @@ def planning(chain: Chain) -> Policy:
 def measured(chain: Chain, models: Trained, cycle: Cycle) -> pd.DataFrame:
     """Return weekly cost (columns w0 …) and `fill_rate` per policy, on the same accounts."""
     drawn = {name: forecast(chain, models, name, cycle) for name in KINDS}
-    drawn |= {ORACLE: best(chain, cycle), CLAIRVOYANT: came(chain, cycle)}
+    drawn |= {ORACLE: best(chain, cycle), CLAIRVOYANT: true_path(chain, cycle)}
     policies = {name: (ordering(chain, d, cycle), cycle) for name, d in drawn.items()}
     policies[PLANNER] = planning(chain), WEEKLY
     accounts = Cycle(7, 2, cycle.held)  # by weeks, however often orders are placed

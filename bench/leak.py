@@ -28,9 +28,9 @@ NAIVE, BLIND = "trained on what came, served issues", "told no weather"
 def measured(seen: World) -> pd.DataFrame:
     """Return the scores of the model fed in each of the ways, and of the oracle."""
     ways = [
-        candidates.told(seen, KIND, CLAIM, "as it came"),
+        candidates.weather_twin(seen, KIND, CLAIM, "as it came"),
         predicted(seen, KIND, HONEST),
-        candidates.told(seen, KIND, NAIVE),
+        candidates.weather_twin(seen, KIND, NAIVE),
         predicted(blind(seen), KIND, BLIND),
     ]
     rows = pd.concat(ways, ignore_index=True)

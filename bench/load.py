@@ -24,7 +24,7 @@ class Caller(asyncio.Protocol):
         self.took: list[float] = []
         self.failed = 0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.buffer, self.wanted = b"", 0
+        self.buffer, self.expected = b"", 0
 
     def connection_made(self, transport: Any) -> None:
         """Send the first request."""
@@ -42,16 +42,16 @@ class Caller(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take in an answer; once it is whole, ask again."""
         self.buffer += data
-        if not self.wanted:
+        if not self.expected:
             head = self.buffer.find(b"\r\n\r\n")
             if head < 0:
                 return
             length = LENGTH.search(self.buffer, 0, head + 2)
-            self.wanted = head + 4 + (int(length[1]) if length else 0)
-        if len(self.buffer) >= self.wanted:
+            self.expected = head + 4 + (int(length[1]) if length else 0)
+        if len(self.buffer) >= self.expected:
             self.took.append(time.perf_counter() - self.sent)
             self.failed += not self.buffer.startswith(b"HTTP/1.1 200")
-            self.buffer, self.wanted = b"", 0
+            self.buffer, self.expected = b"", 0
             self.ask()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature

@@ -20,7 +20,8 @@ from statsforecast import StatsForecast
 from statsforecast.models import AutoETS
 from utilsforecast.preprocessing import fill_gaps
 
-CAME = ["price_ratio", "promo", "christmas", "wet", "rain_mm", "storm", "spell", "temp_anomaly"]
+COVARIATES = ["price_ratio", "promo", "christmas"]
+COVARIATES += ["wet", "rain_mm", "storm", "spell", "temp_anomaly"]
 STATIC = ["store", "item"]
 HORIZON, EVERY, REFIT = 14, 7, 13
 RECALL = 120  # days that the longest lag and rolling mean need
@@ -102,7 +103,7 @@ def train(folder: Path) -> dict[str, float]:
 def scale(folder: Path) -> dict[str, float]:
     """Make features, fit, and forecast what lies ahead; seconds and peak memory in GB."""
     named, _ = history_of(folder)
-    ahead = identified(pd.read_parquet(folder / "ahead.parquet"))[["unique_id", "ds", *CAME]]
+    ahead = identified(pd.read_parquet(folder / "ahead.parquet"))[["unique_id", "ds", *COVARIATES]]
     model = learner()
     before = time.perf_counter()
     model.fit_models(*model.preprocess(named, static_features=STATIC, return_X_y=True))
@@ -125,7 +126,7 @@ def identified(rows: pd.DataFrame) -> pd.DataFrame:
 def history_of(folder: Path) -> tuple[pd.DataFrame, int]:
     """Return what happened, closed days as zeros, and how many days there were."""
     rows = identified(pd.read_parquet(folder / "happened.parquet"))
-    each_day = fill_gaps(rows[["unique_id", "ds", "y", *CAME]], freq="D").fillna(0.0)
+    each_day = fill_gaps(rows[["unique_id", "ds", "y", *COVARIATES]], freq="D").fillna(0.0)
     return with_static(each_day), len(rows)
 
 

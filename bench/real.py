@@ -37,11 +37,11 @@ def learned() -> tuple[Settings, dict[str, Any]]:
 
 def saved(rows: pd.DataFrame, rival: str) -> tuple[float, float, float]:
     """Return the share of the rival's cost that we save, and its 95 % interval over origins."""
-    ours, theirs = (rows[rows["model"] == name] for name in (CHALLENGER, rival))
-    base = theirs["cost"].mean()
-    each = saving(ours, theirs)
+    model_rows, rival_rows = (rows[rows["model"] == name] for name in (CHALLENGER, rival))
+    base = rival_rows["cost"].mean()
+    each = saving(model_rows, rival_rows)
     low, high = bootstrap(each, [0.025, 0.975], seed=0)
-    return float(1 - ours["cost"].mean() / base), low / base, high / base
+    return float(1 - model_rows["cost"].mean() / base), low / base, high / base
 
 
 def totals(rows: pd.DataFrame) -> dict[str, float]:
@@ -56,8 +56,8 @@ def by_item(card: dict[str, Any]) -> pd.DataFrame:
     models = card["models"]
     table = pd.DataFrame(models[CHALLENGER]["by_item"]).T[["cost", "wape", "bias", "coverage_80"]]
     for rival in RIVALS:
-        theirs = pd.Series({k: of["cost"] for k, of in models[rival]["by_item"].items()})
-        table[f"÷ {rival}"] = table["cost"] / theirs
+        rival_rows = pd.Series({k: of["cost"] for k, of in models[rival]["by_item"].items()})
+        table[f"÷ {rival}"] = table["cost"] / rival_rows
     return table.sort_values("cost", ascending=False)
 
 

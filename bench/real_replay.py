@@ -64,12 +64,13 @@ def replayed() -> Recorded:
     with store.rehearsing():
         for day in pd.date_range(end - pd.Timedelta(weeks=WEEKS), end):
             shop.journal.append(run_day(inline, shop, day.date()))  # type: ignore[arg-type]
-            told = shop.journal[-1]
-            for alarm in told["alarms"]:
-                print(f"{told['day']} {alarm['name']}: {alarm['subject']}", file=sys.stderr)
-            if told["trained"]:
-                said = told["trained"]["refused"] or "promoted"
-                print(f"{told['day']} trained ({told['trained']['why']}): {said}", file=sys.stderr)
+            entry = shop.journal[-1]
+            for alarm in entry["alarms"]:
+                print(f"{entry['day']} {alarm['name']}: {alarm['subject']}", file=sys.stderr)
+            if entry["trained"]:
+                verdict = entry["trained"]["refused"] or "promoted"
+                why = entry["trained"]["why"]
+                print(f"{entry['day']} trained ({why}): {verdict}", file=sys.stderr)
     return shop
 
 
@@ -81,7 +82,7 @@ def figures() -> Iterator[Figure]:
     yield Figure("days", float(len(shop.journal)), "days")
     yield Figure("deliveries refused", _count(e["delivery"] == "rejected" for e in shop.journal))
     yield Figure("trainings", float(len(trained)), "")
-    yield Figure("promoted", _count(not told["refused"] for told in trained), "")
+    yield Figure("promoted", _count(not entry["refused"] for entry in trained), "")
     yield Figure("pages", _count(alarm["severity"] == "page" for alarm in alarms), "alarms")
     yield Figure("tickets", _count(alarm["severity"] == "ticket" for alarm in alarms), "alarms")
     yield Figure("days with a forecast", _count(e["champion"] is not None for e in shop.journal))

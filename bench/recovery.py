@@ -60,7 +60,7 @@ def compared(world: Replay, fault: str) -> pd.DataFrame:
         backtest.served_by(frozen, rows, how, FROZEN),
         backtest.served_by(_informed(world, fault, first), rows, how, INFORMED),
     ]
-    found = pd.concat(parts, ignore_index=True).merge(_wanted(world, last), on=DAY)
+    found = pd.concat(parts, ignore_index=True).merge(_true_demand(world, last), on=DAY)
     found = found.merge(unit_costs(schema.latest("items", tables["items"])), on="item_id")
     named = ("demand", "stock_target", "underage", "overage")
     return found.assign(cost=newsvendor_cost(*(found[name].to_numpy(float) for name in named)))
@@ -70,14 +70,14 @@ def _informed(world: Replay, fault: str, cutoff: pd.Timestamp) -> forecaster.Mod
     """Return the recipe's model of a past in which customers always were as they are now."""
     plan = world.plan
     always = Retailer(plan.size, plan.seed, [f"{fault}@{START:%Y-%m-%d}"])
-    told = always.deliver(START, cutoff)
-    tables = {name: schema.conform(name, rows) for name, rows in told.items()}
+    result = always.deliver(START, cutoff)
+    tables = {name: schema.conform(name, rows) for name, rows in result.items()}
     how, (trained, _) = recipe(world.settings, tables), origins(world.settings, tables)
     rows = point_in_time.build(tables, trained, world.settings.forecast.horizon)
     return forecaster.fit(rows, point_in_time.past(tables, cutoff), how.kind, how.params, how.seed)
 
 
-def _wanted(world: Replay, last: pd.Timestamp) -> pd.DataFrame:
+def _true_demand(world: Replay, last: pd.Timestamp) -> pd.DataFrame:
     plan = world.plan
     retailer = Retailer(plan.size, plan.seed, plan.faults)
     return oracle.true_demand(retailer, EMBEDDED_END, last)[[*DAY, "demand"]]
@@ -94,7 +94,7 @@ def figures() -> Iterator[Figure]:
         yield Figure(f"{fault}: worst seed", float(np.max(against)))
         rest = [float(each[FROZEN] / each[INFORMED]) for each in money]
         yield Figure(f"{fault}: never trained again ÷ informed", float(np.mean(rest)))
-        delays = [told["detections"][0]["days"] for _, told in runs]
+        delays = [result["detections"][0]["days"] for _, result in runs]
         late = [float(np.inf if days is None else days) for days in delays]
         yield Figure(f"{fault}: days until told", float(np.median(late)), "days", "≤ 14")
         yield Figure(f"{fault}: days until promoted", _recovery([t for _, t in runs]), "days")
@@ -102,18 +102,18 @@ def figures() -> Iterator[Figure]:
 
 def _run(folder: Path, fault: str, seed: int) -> tuple[pd.DataFrame, dict[str, Any]]:
     began = EMBEDDED_END + pd.Timedelta(days=SHIFT)
-    world, told, _ = replayed(folder / f"{seed}", f"{fault}@{began:%Y-%m-%d}", seed, DAYS)
-    said = [(t["day"], t["why"], t["refused"] or "promoted") for t in told["trained"]]
-    print(f"{fault}, seed {seed}: {EXPECTED[fault]}, {said}", file=sys.stderr, flush=True)
-    return compared(world, fault), told
+    world, result, _ = replayed(folder / f"{seed}", f"{fault}@{began:%Y-%m-%d}", seed, DAYS)
+    trainings = [(t["day"], t["why"], t["refused"] or "promoted") for t in result["trained"]]
+    print(f"{fault}, seed {seed}: {EXPECTED[fault]}, {trainings}", file=sys.stderr, flush=True)
+    return compared(world, fault), result
 
 
 def _recovery(runs: list[dict[str, Any]]) -> float:
     """Return the median days from the shift to the first promotion after it."""
     began = EMBEDDED_END + pd.Timedelta(days=SHIFT)
     waits = []
-    for told in runs:
-        after = [pd.Timestamp(t["day"]) for t in told["trained"] if not t["refused"]]
+    for result in runs:
+        after = [pd.Timestamp(t["day"]) for t in result["trained"] if not t["refused"]]
         waits.append(min([(day - began).days for day in after if day > began], default=np.inf))
     return float(np.median(waits))
 

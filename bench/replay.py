@@ -71,28 +71,29 @@ def _troubled(folder: Path) -> Iterator[Figure]:
     jobs = [(folder / f"year-{seed}", seed) for seed in SEEDS] + [(folder / "again", SEEDS[0])]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         *years, again = pool.map(_year, *zip(*jobs, strict=True))
-    tellings = [told for told, _ in years]
-    shares = [told["recovered"] for told in tellings]
+    results = [result for result, _ in years]
+    shares = [result["recovered"] for result in results]
     yield Figure("year: of the oracle's saving", float(np.mean(shares)), "share", "≥ 0.7")
     yield Figure("year: least of the seeds", float(np.min(shares)), "share")
-    saved = [told["costs"][PLANNER]["cost"] - told["costs"][PRODUCT]["cost"] for told in tellings]
+    costs = [result["costs"] for result in results]
+    saved = [cost[PLANNER]["cost"] - cost[PRODUCT]["cost"] for cost in costs]
     yield Figure("year: saved against the planner", float(np.mean(saved)), "USD")
     if len(saved) > 1:  # Student's interval over seeds
         low, high = t.interval(0.9, len(saved) - 1, np.mean(saved), sem(saved))
         yield Figure("  90 % interval over seeds, from", float(low), "USD")
         yield Figure("  90 % interval over seeds, to", float(high), "USD")
     for name in ("planner", "frozen", "oracle"):
-        ratios = [told["against"][name]["ratio"] for told in tellings]
+        ratios = [result["against"][name]["ratio"] for result in results]
         yield Figure(f"year: our cost ÷ {name}'s", float(np.mean(ratios)))
-    found = [fault["alarm"] is not None for told in tellings for fault in told["detections"]]
-    yield Figure("year: faults told", float(np.mean(found)), "share", "≥ 0.9")
+    found = [fault["alarm"] is not None for result in results for fault in result["detections"]]
+    yield Figure("year: faults detected", float(np.mean(found)), "share", "≥ 0.9")
     same = float(again[1] == years[0][1])
     yield Figure("the same replay twice is identical", same, "1 if so", "≥ 1")
 
 
 def _year(root: Path, seed: int) -> tuple[dict[str, Any], bytes]:
-    world, told, _ = replayed(root, "year", seed)
-    return told, (world.settings.build / "replay.json").read_bytes()
+    world, result, _ = replayed(root, "year", seed)
+    return result, (world.settings.build / "replay.json").read_bytes()
 
 
 if __name__ == "__main__":

@@ -118,28 +118,28 @@ def against_oracle(rows: pd.DataFrame, quantiles: Sequence[float]) -> pd.DataFra
     """
     best = rows[rows["model"] == ORACLE]
     table = {}
-    for name, ours in rows.groupby("model"):
-        same = best if len(ours) == len(best) else best.merge(ours[KEY], on=KEY)
-        scores = _compared(ours, same, quantiles)
+    for name, model_rows in rows.groupby("model"):
+        same = best if len(model_rows) == len(best) else best.merge(model_rows[KEY], on=KEY)
+        scores = _compared(model_rows, same, quantiles)
         for band, (first, last) in BANDS.items():
-            within = [part[part["lead_time"].between(first, last)] for part in (ours, same)]
+            within = [part[part["lead_time"].between(first, last)] for part in (model_rows, same)]
             part = _compared(*within, quantiles)
             scores |= {f"{score} {band}": part[score] for score in ("cost", "bias", "coverage")}
         items = [
             _compared(part, same[same["item_id"] == item], quantiles)["coverage"]
-            for item, part in ours.groupby("item_id")
+            for item, part in model_rows.groupby("item_id")
         ]
         table[str(name)] = scores | {"coverage worst item": max(items, key=abs)}
     return pd.DataFrame(table).T
 
 
 def _compared(
-    ours: pd.DataFrame, best: pd.DataFrame, quantiles: Sequence[float]
+    model_rows: pd.DataFrame, best: pd.DataFrame, quantiles: Sequence[float]
 ) -> dict[str, float]:
-    a, b = (backtest.scores(part, quantiles) for part in (ours, best))
+    a, b = (backtest.scores(part, quantiles) for part in (model_rows, best))
     ratios = {name: a[name] / b[name] for name in ("cost", "rmse", "wql", "wape")}
     return ratios | {
-        "bias": float(ours["mean"].sum() / ours["best_mean"].sum() - 1.0),
+        "bias": float(model_rows["mean"].sum() / model_rows["best_mean"].sum() - 1.0),
         "coverage": a["coverage_80"] - b["coverage_80"],
         "money": a["cost"],
     }

@@ -24,9 +24,9 @@ def frames() -> FastAPI:
         rows = pd.DataFrame(sent["data"], columns=sent["columns"])
         for name in ("origin", "date", "issued_at"):
             rows[name] = pd.to_datetime(rows[name]).astype("datetime64[us]")
-        said = predict(model, rows, contract["quantiles"], contract["critical"])
+        predictions = predict(model, rows, contract["quantiles"], contract["critical"])
         plain: list[dict[str, Any]] = (
-            said.astype(object).where(said.notna(), None).to_dict("records")
+            predictions.astype(object).where(predictions.notna(), None).to_dict("records")
         )
         return plain
 

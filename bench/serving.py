@@ -37,7 +37,7 @@ from salescast.settings import CONFIG_VARIABLE, Settings, read_settings
 CONNECTIONS, SECONDS, ROUNDS = 8, 4.0, 5
 WORKSPACE = FOLDER / "serving"
 PATIENCE = 180  # seconds for a server to start on a busy machine
-OURS, MLFLOW, PLAIN, CEILING = "ours", "mlflow models serve", "FastAPI + DataFrame", "constant"
+PRODUCT, MLFLOW, PLAIN, CEILING = "ours", "mlflow models serve", "FastAPI + DataFrame", "constant"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def servers(settings: Settings) -> dict[str, Server]:
     model = f"models:/{settings.product.model}/{champion.number}"
     mlflow = [*python, "mlflow", "models", "serve", "-m", model, "--env-manager", "local"]
     return {
-        OURS: Server([*CLI, "serve"], "/v1/forecasts", by_key),
+        PRODUCT: Server([*CLI, "serve"], "/v1/forecasts", by_key),
         MLFLOW: Server([*mlflow, "--workers", "1"], "/invocations", by_rows, "/ping"),
         PLAIN: Server([*uvicorn, f"{plain}:frames"], "/forecasts", by_rows, "/docs"),
         CEILING: Server([*uvicorn, f"{plain}:constant"], "/v1/forecasts", by_key, "/docs"),
@@ -104,13 +104,13 @@ def started(server: Server, settings: Settings, log: Path) -> Iterator[int]:
         "BENCH_ANSWER": str(log.with_name("constant.json")),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    with log.open("w") as said:
+    with log.open("w") as output:
         process = subprocess.Popen(  # noqa: S603 - ours
             [*server.command, "--port", str(port)],
             env=os.environ | variables,
             cwd=ROOT,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
         )
     try:
         _wait(f"http://127.0.0.1:{port}{server.alive}", process, log)
@@ -154,7 +154,7 @@ def turns(settings: Settings, rounds: int = ROUNDS, seconds: float = SECONDS) ->
         for name, server in servers(settings).items():
             log = WORKSPACE / "build" / f"{len(ports)}.log"
             ports[name] = stack.enter_context(started(server, settings, log)), server
-            if name == OURS:
+            if name == PRODUCT:
                 _keep_answer(ports[name][0], server, log.with_name("constant.json"))
         for turn in range(rounds + 1):
             for name, (port, server) in ports.items():
@@ -191,13 +191,13 @@ def counting_seconds(calls: int = 100_000) -> float:
 def figures() -> Iterator[Figure]:
     """Measure all four, then compare."""
     found = turns(workspace())
-    ours, ceiling = found[OURS], found[CEILING]
-    yield Figure("ours ÷ mlflow models serve", ours["rate"] / found[MLFLOW]["rate"], bar="≥ 20")
-    yield Figure("ours ÷ constant answer", ours["rate"] / ceiling["rate"], bar="≥ 0.5")
-    yield Figure("p99: ours ÷ constant answer", ours["p99"] / ceiling["p99"], bar="≤ 3")
-    share = counting_seconds() * ours["rate"]  # of the time that one request takes the process
+    product, ceiling = found[PRODUCT], found[CEILING]
+    yield Figure("ours ÷ mlflow models serve", product["rate"] / found[MLFLOW]["rate"], bar="≥ 20")
+    yield Figure("ours ÷ constant answer", product["rate"] / ceiling["rate"], bar="≥ 0.5")
+    yield Figure("p99: ours ÷ constant answer", product["p99"] / ceiling["p99"], bar="≤ 3")
+    share = counting_seconds() * product["rate"]  # of the time that one request takes the process
     yield Figure("what counting costs a request", 100.0 * share, "%", "≤ 3")
-    yield Figure("ours ÷ FastAPI + DataFrame", ours["rate"] / found[PLAIN]["rate"])
+    yield Figure("ours ÷ FastAPI + DataFrame", product["rate"] / found[PLAIN]["rate"])
     for name, one in found.items():
         yield Figure(f"{name}: requests", one["rate"], "1/s")
         yield Figure(f"{name}: p50", 1e3 * one["p50"], "ms")

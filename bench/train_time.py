@@ -32,7 +32,7 @@ def prepare() -> None:
         pd.concat(copies).sort_values(key).to_parquet(INPUT / f"{name}.parquet", index=False)
 
 
-def ours() -> dict[str, float]:
+def train_product() -> dict[str, float]:
     """Fit the product's model; seconds, rows and peak memory in GB."""
     how = read_settings(FOLDER.parent.parent / "config.toml").model
     rows, happened = (pd.read_parquet(INPUT / f"{n}.parquet") for n in ("rows", "happened"))
@@ -54,23 +54,23 @@ def _run(*command: str | Path) -> dict[str, float]:
 def figures() -> list[Figure]:
     """Measure both, one after the other."""
     prepare()
-    mine = _run(sys.executable, "-m", "bench.train_time", "ours")
+    product = _run(sys.executable, "-m", "bench.train_time", "product")
     script = Path(__file__).with_name("peers.py")
-    theirs = _run(FOLDER / ".venv" / "bin" / "python", script, "train", INPUT)
-    assert mine["rows"] == theirs["rows"]
-    ratio = mine["seconds"] / theirs["seconds"]
+    peer = _run(FOLDER / ".venv" / "bin" / "python", script, "train", INPUT)
+    assert product["rows"] == peer["rows"]
+    ratio = product["seconds"] / peer["seconds"]
     return [
-        Figure("training: rows", mine["rows"], "rows", "≥ 1000000"),
+        Figure("training: rows", product["rows"], "rows", "≥ 1000000"),
         Figure("training: time ÷ mlforecast + LightGBM", ratio, bar="≤ 1.5"),
-        Figure("training: time", mine["seconds"], "s"),
-        Figure("training: peak memory", mine["peak_gb"], "GB"),
-        Figure("training: mlforecast + LightGBM, time", theirs["seconds"], "s"),
-        Figure("training: mlforecast + LightGBM, peak memory", theirs["peak_gb"], "GB"),
+        Figure("training: time", product["seconds"], "s"),
+        Figure("training: peak memory", product["peak_gb"], "GB"),
+        Figure("training: mlforecast + LightGBM, time", peer["seconds"], "s"),
+        Figure("training: mlforecast + LightGBM, peak memory", peer["peak_gb"], "GB"),
     ]
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["ours"]:
-        print(json.dumps(ours()))
+    if sys.argv[1:] == ["product"]:
+        print(json.dumps(train_product()))
     else:
         sys.exit(0 if publish("train-time", figures()) else 1)

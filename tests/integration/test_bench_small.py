@@ -35,8 +35,8 @@ def scores() -> pd.DataFrame:
         predicted(seen, "integrated", "integrated"),
         predicted(seen, "boosting", "boosting"),
         predicted(blind(seen), "integrated", "blind"),
-        candidates.told(seen, "integrated", "naive"),
-        candidates.told(seen, "integrated", "leaked", "as it came"),
+        candidates.weather_twin(seen, "integrated", "naive"),
+        candidates.weather_twin(seen, "integrated", "leaked", "as it came"),
     ]
     rows = judged(seen, pd.concat(found, ignore_index=True))
     return against_oracle(rows, seen.recipe.quantiles)
@@ -55,8 +55,8 @@ def test_the_forecast_costs_little_more_than_the_best_possible():
 
 def test_the_error_is_near_the_best_possible():
     """RMSE and quantile loss against the oracle's."""
-    ours = scores().loc["integrated"]
-    assert max(ours["rmse"], ours["wql"]) <= 1.03
+    integrated = scores().loc["integrated"]
+    assert max(integrated["rmse"], integrated["wql"]) <= 1.03
 
 
 def test_the_mean_is_near_the_oracles():
@@ -77,8 +77,8 @@ def test_a_leak_of_observed_weather_is_caught():
 
 def test_weather_earns_its_place():
     """The blind twin pays more, and most where issues are trusted most."""
-    ours, without = scores().loc["integrated"], scores().loc["blind"]
-    assert ours["cost 1-3"] <= 0.86 * without["cost 1-3"]
+    integrated, without = scores().loc["integrated"], scores().loc["blind"]
+    assert integrated["cost 1-3"] <= 0.86 * without["cost 1-3"]
 
 
 def test_integrating_beats_boosting():
