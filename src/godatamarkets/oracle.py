@@ -6,9 +6,10 @@ The paths are fixed, antithetic, and stratified at each lead, so that all origin
 models meet the same ones; docs/reference/simulator.md states their error.
 
 Frames hold one row per (store_id, item_id, origin, date, lead_time) on which the store trades:
-`demand` (what came true), `mean`, `below` = P(D < demand), `upto` = P(D ≤ demand), `critical`
+`demand` (the outcome), `mean`, `below` = P(D < demand), `upto` = P(D ≤ demand), `critical`
 (the quantile at the item's own critical ratio) and one column per level (`p05`, …).
-A fault that changes demand or forecasts is known to the oracle from its first day on.
+A fault that changes demand or forecasts is known to the oracle from its first day on. Of a world's
+levels it knows today's and the process, of its shocks the process alone.
 """
 
 import os
@@ -22,11 +23,13 @@ import pandas as pd
 from scipy.special import gammaincinv, gammaln, ndtri
 
 from godatamarkets.catalogue import LEADS
-from godatamarkets.demand import Counts, negative_binomial, signals
+from godatamarkets.demand import Counts, drivers, negative_binomial
+from godatamarkets.levels import Future
 from godatamarkets.randomness import Floats, normals, uniforms
 from godatamarkets.retailer import Retailer
 from godatamarkets.tables import date_of, texts
 from godatamarkets.weather import HISTORY, RHO, SKILL, chain, rain, scale
+from godatamarkets.worlds import WORLDS
 
 CACHE = Path("build/oracle")
 PATHS = 1600
@@ -36,7 +39,7 @@ _TAIL = 0.9999  # of the largest rate's distribution that a table covers
 
 
 def true_demand(retailer: Retailer, first: Any, last: Any) -> pd.DataFrame:
-    """Return store_id, item_id, date, `demand`, and its `mean` given the weather that came."""
+    """Return store_id, item_id, date, `demand`, and its `mean` given the actual weather."""
     a, b = retailer.reach(first), retailer.reach(last)
     days, series = np.nonzero(retailer.demand.trading[:, a : b + 1].T)
     days = days + a
@@ -62,7 +65,7 @@ def as_issued(
     latest = _reach(retailer, origins, horizon)
 
     def compute() -> pd.DataFrame:
-        noise, tables, parts = _Noise(paths), _Tables(), []
+        noise, tables, parts = _Noise(retailer, paths), _Tables(), []
         for origin in latest:
             rates = _rates(retailer, origin, horizon, noise)
             parts.append(
@@ -70,15 +73,15 @@ def as_issued(
             )
         return pd.concat(parts, ignore_index=True)
 
-    faults = [fault.text for fault in retailer.faults]
-    asked = (retailer.size, retailer.seed, faults, latest, list(levels), horizon, paths)
-    return _cached(cache, asked, compute)
+    process = (retailer.size, retailer.seed, [fault.text for fault in retailer.faults])
+    key = (*process, retailer.world, retailer.economics, latest, list(levels), horizon, paths)
+    return _cached(cache, key, compute)
 
 
 def perfect_weather(
     retailer: Retailer, origins: Sequence[Any], levels: Sequence[float], horizon: int = LEADS - 1
 ) -> pd.DataFrame:
-    """Return the same for one who knows the weather to come: what no honest forecast reaches."""
+    """Return the same with the future weather known: no honest forecast can reach it."""
     tables, parts = _Tables(), []
     for origin in _reach(retailer, origins, horizon):
         rates = retailer.demand.rate[:, None, origin + 1 : origin + 1 + horizon]
@@ -97,16 +100,22 @@ def sample_paths(retailer: Retailer, origin: Any, n: int, horizon: int = LEADS -
     Days depend on each other as they do in truth; cities meet the same weather surprises.
     """
     (day,) = _reach(retailer, [origin], horizon)
-    rates = _rates(retailer, day, horizon, _Noise(n))[:, :n].transpose(1, 0, 2)
+    rates = _rates(retailer, day, horizon, _Noise(retailer, n))[:, :n].transpose(1, 0, 2)
     chance = uniforms(0, "oracle", "demand", rates.size).reshape(rates.shape)
     return negative_binomial(chance, rates, retailer.series.of_item("dispersion")[:, None])
 
 
 class _Noise:
-    """What no issue knows yet about the 14 days after an origin: unit normal per path and lead."""
+    """What nobody knows yet about the 14 days after an origin: weather, levels and shocks.
 
-    def __init__(self, paths: int) -> None:
+    The weather that no issue knows is a unit normal per path and lead.
+    """
+
+    def __init__(self, retailer: Retailer, paths: int) -> None:
         self._parts = {name: _surprises(name, paths) for name in SKILL}
+        series, even = retailer.series, 2 * -(-paths // 2)
+        shape = len(series.item), len(series.cities), even, LEADS - 1
+        self.future = Future(WORLDS[retailer.world], *shape)
         self._done: dict[tuple[str, float], Floats] = {}
 
     def __call__(self, variable: str, spread: Floats) -> Floats:
@@ -151,14 +160,30 @@ def _rates(retailer: Retailer, origin: int, horizon: int, noise: _Noise) -> Floa
     wet = rain(futures["rain"], weather.climate.wet[:, None, normal], series.cities)
     known = weather.precip[:, None, origin + 1 : origin + 1 + HISTORY]
     known = np.broadcast_to(known, (*wet.shape[:2], HISTORY))
-    weekend = (np.arange(days.start, days.stop) % 7) >= 5  # START is a Monday
-    spoken = signals(np.concatenate([known, wet], axis=-1), weekend)
-    sd = np.array([city.temp_sd for city in series.cities])[:, None, None]
-    demand = retailer.demand
-    log_rate = np.repeat(demand.calendar[:, None, days], wet.shape[1], axis=1)
-    for factor, driver in zip(demand.response, [*spoken, sd * futures["temp"]], strict=True):
-        log_rate += factor[:, None, days] * driver[series.city]
-    return np.where(demand.trading[:, None, days], np.exp(log_rate), 0.0)
+    weekday = np.arange(days.start, days.stop) % 7  # START is a Monday
+    mm = np.concatenate([known, wet], axis=-1)
+    anomaly = np.array([city.temp_sd for city in series.cities])[:, None, None] * futures["temp"]
+    temp = anomaly, weather.climate.temp[:, None, normal] + anomaly
+    log_rate = _log_rate_without_weather(retailer, origin, days, noise)
+    world, shape = WORLDS[retailer.world], series.shape(WORLDS[retailer.world])
+    for number in range(len(world.wet_mm)):
+        stores, responses = shape == number, retailer.demand.response
+        for factor, driver in zip(
+            responses, drivers(world, number, (mm, weekday), temp), strict=True
+        ):
+            log_rate[stores] += factor[stores, None, days] * driver[series.city[stores]]
+    return np.where(retailer.demand.trading[:, None, days], np.exp(log_rate), 0.0)
+
+
+def _log_rate_without_weather(
+    retailer: Retailer, origin: int, days: slice, noise: _Noise
+) -> Floats:
+    """Return calendar, levels that may follow and shocks: shape (series, paths, days)."""
+    demand, future, horizon = retailer.demand, noise.future, days.stop - days.start
+    calendar = demand.calendar[:, days] - demand.levels.log_level[:, days]
+    by_city, by_series = future.shocks
+    log_rate = future.log_levels(demand.levels, origin)[..., :horizon] + calendar[:, None]
+    return np.asarray(log_rate + (by_city[retailer.series.city] + by_series)[..., :horizon])
 
 
 class _Tables:
@@ -193,9 +218,9 @@ def _gather(rates: Floats) -> tuple[slice, Floats]:
     width = part.stop - part.start
     cells = (np.arange(len(rates))[:, None] * width + low - part.start).ravel()
     size = len(rates) * width
-    here = np.bincount(cells, (1 - upper).ravel(), size)
-    there = np.bincount(cells + 1, upper.ravel(), size)
-    return part, (here + there).reshape(-1, width) / rates.shape[1]
+    lower_weight = np.bincount(cells, (1 - upper).ravel(), size)
+    upper_weight = np.bincount(cells + 1, upper.ravel(), size)
+    return part, (lower_weight + upper_weight).reshape(-1, width) / rates.shape[1]
 
 
 def _mixtures(
@@ -207,17 +232,17 @@ def _mixtures(
     demand = retailer.demand.units[:, origin + 1 : origin + 1 + horizon].ravel()
     item = np.repeat(retailer.series.item, horizon)
     result = np.zeros((3 + len(levels), len(flat)))
-    for number, what in enumerate(retailer.series.items):
-        size = _columns(flat.max(axis=1), demand, what.dispersion)
-        ours = (item == number) & (flat[:, 0] > 0)  # a closed store has no distribution
-        for columns in np.unique(size[ours]):
-            rows = np.flatnonzero(ours & (size == columns))
+    for number, item_parameters in enumerate(retailer.series.items):
+        size = _columns(flat.max(axis=1), demand, item_parameters.dispersion)
+        selected = (item == number) & (flat[:, 0] > 0)  # a closed store has no distribution
+        for columns in np.unique(size[selected]):
+            rows = np.flatnonzero(selected & (size == columns))
             part, weights = _gather(flat[rows])
-            chance = weights @ tables(what.dispersion, int(columns))[part]
-            result[:, rows] = _read(chance, demand[rows], [what.critical_ratio, *levels])
+            chance = weights @ tables(item_parameters.dispersion, int(columns))[part]
+            result[:, rows] = _read(chance, demand[rows], [item_parameters.critical_ratio, *levels])
     names = ["below", "upto", "critical", *(f"p{100 * level:02.0f}" for level in levels)]
-    found = {"demand": demand, "mean": flat.mean(axis=1), **dict(zip(names, result, strict=True))}
-    return {name: column.reshape(series, horizon) for name, column in found.items()}
+    columns = {"demand": demand, "mean": flat.mean(axis=1), **dict(zip(names, result, strict=True))}
+    return {name: column.reshape(series, horizon) for name, column in columns.items()}
 
 
 def _columns(rate: Floats, demand: Counts, dispersion: float) -> Counts:
@@ -258,11 +283,11 @@ def _names(retailer: Retailer, series: Counts) -> dict[str, Any]:
 
 
 def _cached(
-    cache: Path | None, asked: tuple[Any, ...], compute: Callable[[], pd.DataFrame]
+    cache: Path | None, key: tuple[Any, ...], compute: Callable[[], pd.DataFrame]
 ) -> pd.DataFrame:
     if cache is None:
         return compute()
-    digest = sha256(repr(asked).encode())
+    digest = sha256(repr(key).encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     path = cache / f"{digest.hexdigest()[:24]}.parquet"

@@ -10,10 +10,12 @@ import pandas as pd
 from godatamarkets import demand, weather
 from godatamarkets.catalogue import CITIES, ITEMS, SIZES, START, Store
 from godatamarkets.demand import Counts
+from godatamarkets.economics import AS_LISTED, Economics
 from godatamarkets.faults import Fault, parse
 from godatamarkets.stock import Stock
 from godatamarkets.tables import PLAN_AHEAD, Rows, Sky, date_of, items_table, stores_table
 from godatamarkets.tills import TILLS, labelled, spoil
+from godatamarkets.worlds import WORLDS
 
 FIRST_STRETCH = 1484  # days simulated at once: the embedded ones, a year, and the plan ahead
 
@@ -26,26 +28,35 @@ class Retailer:
         size: Literal["small", "demo"] = "demo",
         seed: int = 7,
         faults: Sequence[str] = (),
+        world: str = "base",
+        economics: Economics = AS_LISTED,
     ) -> None:
-        """Open the stores. Raises ValueError for an unknown size or fault."""
+        """Open the stores. Raises ValueError for an unknown size, world or fault."""
+        if world not in WORLDS:
+            raise ValueError(f"world {world!r} is unknown; known are {', '.join(WORLDS)}")
         if size not in SIZES:
             raise ValueError(f"size {size!r} is unknown; known are {', '.join(SIZES)}")
         cities, stores, items = SIZES[size]
-        self.size, self.seed = size, seed
+        self.size, self.seed, self.world, self.economics = size, seed, world, economics
         locations = [city.location_id for city in CITIES[:cities]]
         names = [item.item_id for item in ITEMS[:items]]
         self.faults = tuple(parse(text, locations, names) for text in faults)
         shops = [Store(city, 1 + n) for city in CITIES[:cities] for n in range(stores)]
         self.series = demand.make_series(
-            CITIES[:cities], [*shops, *_new_stores(shops, self.faults)], ITEMS[:items]
+            CITIES[:cities],
+            [*shops, *_new_stores(shops, self.faults)],
+            [economics.priced(item) for item in ITEMS[:items]],
         )
         self._simulate(FIRST_STRETCH)
 
     def _simulate(self, days: int) -> None:
         self.days = days
         self.weather = weather.simulate(self.seed, self.series.cities, days, self.faults)
-        self.demand = demand.simulate(self.seed, self.series, self.weather, days, self.faults)
-        self._stock = Stock(self.series, self.demand)
+        world = WORLDS[self.world]
+        self.demand = demand.simulate(
+            self.seed, world, self.series, self.weather, days, self.faults
+        )
+        self._stock = Stock(self.series, self.demand, world.substitution, self.seed)
         self._rows = Rows(self.series, self.demand)
         self._sky = Sky(self.series, self.weather, self.faults)
         self._stores = stores_table(self.series.stores)

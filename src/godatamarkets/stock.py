@@ -1,8 +1,8 @@
 """Stock, lost sales, and the status-quo planner whose cost is to be improved on.
 
-He reviews on Mondays (the day after, if closed), orders up to 9 days × mean demand of 28 days
-× 1.25, in whole packs; a delivery is there before opening two days later. He counts customers
-sent away: a planner who believes his sales would lose 16 % of units, an easier one to beat.
+The planner reviews on Mondays (the day after, if closed) and orders up to 9 days × mean demand of
+28 days × 1.25, in whole packs; a delivery arrives before opening two days later. The mean counts
+lost sales: with sales alone the planner would lose 16 % of units and be easier to beat.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from godatamarkets.catalogue import START, closed
 from godatamarkets.demand import Counts, Demand, Series
-from godatamarkets.randomness import Floats
+from godatamarkets.randomness import Floats, uniforms
 
 DELIVERY_DAYS, WINDOW = 2, 28
 COVER = 9 * 1.25  # days of mean demand to order up to
@@ -29,6 +29,8 @@ class Stock:
 
     series: Series
     demand: Demand
+    substitution: float = 0.0
+    seed: int = 0
     units: Counts = field(init=False)
     on_hand: Counts = field(init=False)
     on_order: Counts = field(init=False)
@@ -48,6 +50,9 @@ class Stock:
         dates = pd.date_range(START, periods=shape[1])
         self._review = _reviews(dates)
         self._history = np.repeat(self._guess[:, None], WINDOW + shape[1], axis=1)
+        if self.substitution:
+            names = ["|".join(name) for name in self.series.names]
+            self._luck = np.stack([uniforms(self.seed, "switch", n, shape[1]) for n in names])
         self._open = np.concatenate([np.ones(WINDOW), ~np.asarray(closed(dates))])
 
     def override(self, day: int, orders: Counts) -> None:
@@ -65,15 +70,37 @@ class Stock:
         on_hand = self.on_hand[:, day - 1] if day else self._initial
         if day >= DELIVERY_DAYS:
             on_hand = on_hand + self.orders[:, day - DELIVERY_DAYS]
-        trading, wanted = self.demand.trading[:, day], self.demand.units[:, day]
-        sold = np.minimum(wanted, on_hand)
+        trading, demand = self.demand.trading[:, day], self.demand.units[:, day]
+        sold = np.minimum(demand, on_hand)
+        if self.substitution:
+            sold = sold + self._substitutes(day, demand - sold, on_hand - sold)
         self.units[:, day], self.on_hand[:, day] = sold, on_hand - sold
         if day:
             self.on_order[:, day] = self.orders[:, day - 1]
-        self._history[:, WINDOW + day] = np.where(trading, wanted, self._guess)
+        self._history[:, WINDOW + day] = np.where(trading, demand, self._guess)
         orders = self._planned(day) if self._review[day] else np.zeros_like(sold)
-        ours = self.overrides.get(day)
-        self.orders[:, day] = orders if ours is None else np.where(ours >= 0, ours, orders)
+        override = self.overrides.get(day)
+        if override is not None:
+            orders = np.where(override >= 0, override, orders)
+        self.orders[:, day] = orders
+
+    def _substitutes(self, day: int, lost: Counts, left: Counts) -> Counts:
+        """Return the units of each series that are bought in place of another item of its store.
+
+        Of the lost sales a share takes what is left, in proportion to the items' mean demand.
+        """
+        bought = np.zeros_like(lost)
+        switching = np.floor(self.substitution * lost + self._luck[:, day]).astype(np.int64)
+        for store in np.unique(self.series.store[(lost > 0) & (switching > 0)]):
+            rows = np.flatnonzero(self.series.store == store)
+            weights = self.demand.rate[rows, day] * (left[rows] > 0)
+            total = int(switching[rows[lost[rows] > 0]].sum())
+            if weights.sum() > 0:
+                exact = total * weights / weights.sum()
+                units = np.floor(exact).astype(np.int64)
+                units[np.argsort(units - exact, kind="stable")[: total - units.sum()]] += 1
+                bought[rows] = np.minimum(units, left[rows])
+        return bought
 
     def _planned(self, day: int) -> Counts:
         window = slice(day + 1, day + 1 + WINDOW)

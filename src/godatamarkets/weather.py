@@ -18,7 +18,7 @@ from godatamarkets.randomness import Floats, normals
 
 HISTORY = 5  # days before START whose rain is known, for the dry spell that may end on it
 _LEAD_IN = 28  # issue days before START: 14 until the martingale is complete, and HISTORY
-_COMMON = 0.3  # share of variance all cities have in common
+_COMMON = 0.3  # share of variance that all cities share
 R_RAIN = np.array(
     [1, 0.85, 0.83, 0.80, 0.76, 0.70, 0.63, 0.55, 0.47, 0.39, 0.32, 0.26, 0.21, 0.17, 0.13]
 )
@@ -37,7 +37,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 @dataclass(frozen=True)
 class Climate:
-    """What is normal in a city, arrays of shape (cities, days from START − HISTORY)."""
+    """The climate of a city, arrays of shape (cities, days from START − HISTORY)."""
 
     wet: Floats
     temp: Floats
@@ -45,7 +45,7 @@ class Climate:
 
 @dataclass(frozen=True)
 class Weather:
-    """Rain and temperature that came, and the issues before; issues are (cities, days, leads).
+    """Actual rain and temperature, and the issues before; issues are (cities, days, leads).
 
     `precip` starts HISTORY days before START. `latent` maps rain and temp to (μ, τ): what an
     issue knows of z, and the standard deviation of what it does not.
@@ -112,11 +112,11 @@ def simulate(seed: int, cities: Sequence[City], days: int, faults: Sequence[Faul
     """Return the weather of `cities` on the first `days` days and every issue made on them."""
     issues = _LEAD_IN + days + 1  # one more: an upgraded forecast knows part of tomorrow's news
     normal = climate(cities, days + LEADS)
-    came, latent = {}, {}
+    actual, latent = {}, {}
     for variable in ("rain", "temp"):
         news = _news(seed, variable, cities, issues)
         mean = _known(news, scale(variable))
-        came[variable] = mean[:, _LEAD_IN - HISTORY : -1, 0]
+        actual[variable] = mean[:, _LEAD_IN - HISTORY : -1, 0]
         mean = mean[:, _LEAD_IN:-1]
         spread = np.broadcast_to(np.sqrt(1 - SKILL[variable] ** 2), mean.shape)
         gain = _gain(faults, cities, days)
@@ -129,8 +129,8 @@ def simulate(seed: int, cities: Sequence[City], days: int, faults: Sequence[Faul
     sd = np.array([city.temp_sd for city in cities])[:, None]
     return Weather(
         normal,
-        rain(came["rain"], normal.wet[:, : days + HISTORY], cities),
-        np.round(normal.temp[:, HISTORY : days + HISTORY] + sd * came["temp"][:, HISTORY:], 1),
+        rain(actual["rain"], normal.wet[:, : days + HISTORY], cities),
+        np.round(normal.temp[:, HISTORY : days + HISTORY] + sd * actual["temp"][:, HISTORY:], 1),
         latent,
         np.round(amount, 1),
         np.rint(chance * 20) / 20,
