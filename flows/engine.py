@@ -5,11 +5,13 @@ import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 from salescast.settings import Scale, Settings
 from salescast.stages import PARTITIONED, STAGES, Result
 from salescast.stages.partitions import Each, one_by_one
+from salescast.stages.progress import progress
 
 Run = Callable[..., Result]
 
@@ -54,7 +56,8 @@ def logged(run: Run) -> Run:
 
     def run_and_log(name: str, **options: Any) -> Result:
         start = time.perf_counter()
-        result = run(name, **options)
+        with progress(name) if log.isEnabledFor(logging.INFO) else nullcontext():
+            result = run(name, **options)
         log.info("%-9s %5.1f s  %s", name, time.perf_counter() - start, result["summary"])
         return result
 

@@ -1,5 +1,6 @@
 """The flows as Prefect runs them: parameters, retries, timeouts, names and artifacts.
 
+`config`: default: `$SALESCAST_CONFIG`, then config.toml in the worker's folder.
 `prefect.yaml` deploys them, with their schedules; `make up` does so on this machine.
 """
 
@@ -11,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from prefect import State, Task, flow, pause_flow_run, task
+from prefect import State, Task, flow, pause_flow_run, suspend_flow_run, task
 from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
@@ -21,7 +22,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 from prefect.events import emit_event
 from prefect.input import RunInput
-from prefect.runtime import flow_run, task_run
+from prefect.runtime import deployment, flow_run, task_run
 from prefect.states import Completed
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
@@ -37,7 +38,6 @@ from salescast.stages.ingestion import rehearsal
 from salescast.stages.packing import decision_of
 from salescast.stages.partitions import Each, one_by_one
 
-CONFIG = Path("config.toml")
 RETRY_SECONDS = (10.0, 60.0, 300.0)  # a restart, a failover, a provider's bad five minutes
 TRAINING = {"features", "backtest", "train", "register", "gate"}
 APPROVAL_SECONDS = 3 * 24 * 3600  # a long weekend; then the run fails and the champion stays
@@ -147,17 +147,19 @@ class Approval(RunInput):
 
 
 def approval(settings: Settings) -> dict[str, str]:
-    """Pause the flow run until a person approves the judged challenger; return who did, and why.
+    """Wait until a person approves the judged challenger; return who did, and why.
 
+    A deployed run is suspended: its worker is free for other runs meanwhile, and starts it again
+    when it is resumed. Any other run waits in its process.
     Raises GateRefused at once where the gate refused: there is nothing to approve.
     """
     decision = decision_of(settings, None)
     raise_refusal(decision)
-    question = f"Version {decision['version']} passed {len(decision['checks'])} checks. Promote it?"
+    text = f"Version {decision['version']} passed {len(decision['checks'])} checks. Promote it?"
     log.info("promote   waits for a person: resume the flow run with a reason")
-    answer = pause_flow_run(
-        wait_for_input=Approval.with_initial_data(description=question), timeout=APPROVAL_SECONDS
-    )
+    wait = suspend_flow_run if deployment.id else pause_flow_run
+    question = Approval.with_initial_data(description=text)
+    answer = wait(wait_for_input=question, timeout=APPROVAL_SECONDS, key="approval")
     return {"approve": answer.reason, "approver": answer.approver}
 
 
@@ -237,20 +239,20 @@ def _title() -> str:
 
 
 @flow(flow_run_name=_title)
-def ingest(config: Path = CONFIG, until: date | None = None) -> Result:
+def ingest(config: Path | None = None, until: date | None = None) -> Result:
     """Fetch, check, append and version what became known up to `until` (default: today)."""
     return FLOWS["ingest"](_run(config), until)
 
 
 @flow(flow_run_name=_title)
-def train(config: Path = CONFIG) -> Any:
+def train(config: Path | None = None) -> Any:
     """Train, backtest, register and judge a challenger; the state Refused says that it may not."""
     decision = FLOWS["train"](on_prefect(adapt(read_settings(config))))
     return decision if decision["verdict"] == "promote" else _refused(decision)
 
 
 @flow(flow_run_name=_title)
-def deploy(config: Path = CONFIG) -> Any:
+def deploy(config: Path | None = None) -> Any:
     """Promote the judged challenger and forecast with it; Refused where the gate refused it."""
     decision = decision_of(read_settings(config), None)
     if decision["verdict"] != "promote":
@@ -264,24 +266,26 @@ def _refused(decision: Result) -> State[Result]:
 
 
 @flow(flow_run_name=_title)
-def forecast(config: Path = CONFIG) -> Result:
+def forecast(config: Path | None = None) -> Result:
     """Forecast every series with the champion."""
     return FLOWS["forecast"](_run(config))
 
 
 @flow(flow_run_name=_title)
-def monitor(config: Path = CONFIG) -> Result:
+def monitor(config: Path | None = None) -> Result:
     """Score what was served, look for drift, raise alarms."""
     return FLOWS["monitor"](_run(config))
 
 
 @flow(flow_run_name=_title)
-def lifecycle(config: Path = CONFIG, start: date | None = None, end: date | None = None) -> Result:
+def lifecycle(
+    config: Path | None = None, start: date | None = None, end: date | None = None
+) -> Result:
     """Run everything once: train as of `start`, score as of `end` (default: the last fortnight)."""
     first, last = rehearsal(read_settings(config))
     return FLOWS["lifecycle"](_run(config), start or first, end or last)
 
 
-def _run(config: Path) -> Run:
+def _run(config: Path | None) -> Run:
     log.setLevel(logging.INFO)  # a worker's flow run logs to Prefect what the console shows
     return on_prefect(read_settings(config))

@@ -404,5 +404,8 @@ def stage(
 ) -> None:
     """Run one stage of the life cycle by name."""
     from salescast.stages import run_stage
+    from salescast.stages.progress import progress
 
-    print_result(run_stage(name, read_settings()), as_json=as_json)
+    with progress(name):
+        result = run_stage(name, read_settings())
+    print_result(result, as_json=as_json)

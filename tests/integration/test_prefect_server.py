@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from salescast.data import store
+from salescast.data.files import write_json
 from salescast.errors import FeedUnavailableError, GateRefused, StoreUnavailableError
 from salescast.settings import read_settings
 from salescast.stages import STAGES
@@ -215,6 +216,50 @@ def test_a_promotion_waits_until_a_person_resumes_it_with_a_reason(server, tmp_p
 
     said = (tmp_path / "log").read_text()
     assert "{'approve': 'agreed on Monday', 'approver': 'ada'}" in said
+
+
+WORKER = ("worker", "start", "--pool", "salescast", "--limit", "1")
+
+
+def _read(server: Server, run: str) -> dict[str, Any]:
+    (found,) = server.post("flow_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+    return dict(found)
+
+
+def _begin(server: Server, flow: str, config: Path) -> str:
+    """Ask for a run of a flow's deployment, and return its id."""
+    query = {"flows": {"name": {"any_": [flow]}}}
+    (deployed,) = server.post("deployments/filter", query)
+    body = {"parameters": {"config": str(config)}}
+    return str(server.post(f"deployments/{deployed['id']}/create_flow_run", body)["id"])
+
+
+def test_operation_goes_on_while_a_promotion_waits(server, workspace, tmp_path) -> None:
+    """A worker that runs one flow at a time monitors meanwhile, and takes up the promotion later.
+
+    Nothing is registered under that version: it is enough that the promotion is tried.
+    """
+    text = (workspace / "config.toml").read_text().replace("approval = false", "approval = true")
+    (tmp_path / "config.toml").write_text(text)
+    (tmp_path / "data").symlink_to(workspace / "data")
+    judged = {"verdict": "promote", "version": 9, "checks": []}
+    write_json(tmp_path / "build" / "decision.json", judged)
+    command, log = [sys.executable, "-m", "prefect", *WORKER], tmp_path / "log"
+
+    def reaches(run: str, state: str) -> None:
+        wait(lambda: _read(server, run)["state_name"] == state, log)
+
+    with process_of(command, server.environment, log):
+        promotion = _begin(server, "deploy", tmp_path / "config.toml")
+        reaches(promotion, "Suspended")
+        reaches(_begin(server, "monitor", tmp_path / "config.toml"), "Completed")
+        answer = {"approver": "ada", "reason": "agreed on Monday"}
+        server.post(f"flow_runs/{promotion}/resume", {"run_input": answer})
+        reaches(promotion, "Failed")
+
+    tasks = server.post("task_runs/filter", {"flow_runs": {"id": {"any_": [promotion]}}})
+    assert [task["name"] for task in tasks] == ["promote"]
+    assert "no version 9 is registered" in _read(server, promotion)["state"]["message"]
 
 
 SCALED = """

@@ -1,7 +1,6 @@
 """The command `salescast replay`, registered under `salescast.commands`."""
 
 import logging
-import sys
 from datetime import datetime
 from typing import Annotated
 
@@ -38,16 +37,13 @@ def replay(
     from godatamarkets.replay.replay_state import make_plan, open_replay
     from godatamarkets.replay.replay_summary import summarize
     from salescast.data import store
+    from salescast.stages.progress import progress, steps
 
     settings = read_settings()
     plan = make_plan(settings, (name, size), start.date() if start else None, days, scenario)
     replayed = open_replay(settings, plan)
     log.setLevel(logging.WARNING)  # a line per stage would be too much for hundreds of days
-    with (
-        store.rehearsing(),
-        typer.progressbar(length=days + 1, label=plan.name, file=sys.stderr) as bar,
-    ):
-        bar.update(len(replayed.journal))
-        run_days(inline, replayed, lambda _: bar.update(1))
+    with store.rehearsing(), progress("replay"):
+        run_days(inline, replayed, lambda r: steps.debug("day %d of %d", len(r.journal), days + 1))
         result = summarize(replayed)
     print_result(result, as_json=as_json)

@@ -1,5 +1,6 @@
 """Rolling origins, scored as served: per lead day, store and item, in units and in money."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from salescast.evaluation import metrics
 from salescast.features.point_in_time import KEYS, without_weather
 from salescast.models.forecaster import BASELINES, Model, fit, predict, quantile_column
 from salescast.ordering.orders import newsvendor_cost
+
+steps = logging.getLogger("salescast.steps")
 
 CHALLENGER = "challenger"
 BLIND = "blind"  # the challenger's recipe without weather, beside a challenger that has some
@@ -92,6 +95,7 @@ def fits(
     weather = bool(rows["rain_probability"].notna().any())
     for start in range(0, len(origins), refit_every):
         block = list(origins[start : start + refit_every])
+        steps.debug("fits at cutoff %d of %d", start + 1, len(origins))
         known = rows[rows["origin"] < block[0]]
         if known.empty:
             raise NotEnoughHistoryError(

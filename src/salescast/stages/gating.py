@@ -1,5 +1,6 @@
 """Gate: judge the challenger on gathered evidence, and record the decision."""
 
+import logging
 from typing import Any
 
 import pandas as pd
@@ -23,6 +24,7 @@ from salescast.stages import dossier
 from salescast.stages.backtesting import scored
 from salescast.stages.configured import gate_policy, open_registry, recipe
 
+steps = logging.getLogger("salescast.steps")
 TWIN_ORIGINS = 13  # the newest, served by one fit: twins are fitted for the gate alone
 
 
@@ -63,6 +65,7 @@ def _evidence(
     tested = sorted(pd.Timestamp(origin) for origin in predictions["origin"].unique())
     last = tested[-TWIN_ORIGINS:]
     happened, happened_until_now = (feature.past(tables, d) for d in (last[0], last_day(tables)))
+    steps.debug("fits twins with other weather and with shuffled outcomes")
     controls = twins(rows, happened, happened_until_now, last, recipe(settings, tables))
     champion_rows = (
         _champion_rows(settings, registry, champion, tables, tested) if champion else None
@@ -118,6 +121,7 @@ def _measured(
     first, last = judged.min(), judged.max()
     trained_on = pd.Timestamp(payload["contract"]["origin"])
     until = str(payload["model"]["trained_until"])
+    steps.debug("measures the model")
     return Measured(
         poisoned=measurements.poisoned_share(payload, tables, [first, last]),
         skewed=measurements.skewed_share(payload, batch, tables, rows, [first, trained_on]),

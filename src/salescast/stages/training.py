@@ -1,5 +1,6 @@
 """Train: fit the model on everything known at the last origin, and its twin without weather."""
 
+import logging
 from collections import deque
 from dataclasses import asdict
 from functools import partial
@@ -20,6 +21,7 @@ from salescast.ordering.replenishment import LEARN_FROM, learn_dependence, recen
 from salescast.settings import Settings
 from salescast.stages.configured import recipe
 
+steps = logging.getLogger("salescast.steps")
 SAMPLED_ORIGINS = 4  # on which the importance of features is measured
 
 
@@ -29,7 +31,9 @@ def train(settings: Settings) -> dict[str, Any]:
     origin, how = last_day(tables), recipe(settings, tables)
     happened = feature.past(tables, origin)
     rows, recent = _training_rows(settings)
+    steps.debug("fits %s to %s rows", how.kind, f"{len(rows):,}")
     model = fit(rows, happened, how.kind, how.params, how.seed)
+    steps.debug("fits it without weather")
     fallback = fit(feature.without_weather(rows), happened, how.kind, how.params, how.seed)
     dependence_of_days = learn_dependence(model, recent, recent_demand(model, happened))
     payload = {
