@@ -159,8 +159,8 @@ def test_the_tutorial_does_what_it_says(
             for name, _, value in (part.partition("=") for part in "".join(variables).split()):
                 only_here.setenv(name, value)
             typed = words.partition(" # ")[0].replace("RECEIPT", receipt).split()
-            said = run_here(prefect.settings.root, only_here, capfd, *typed)
-        assert said.code == int("".join(re.findall(r"exit code (\d)", line)) or 0), (line, said.err)
+            done = run_here(prefect.settings.root, only_here, capfd, *typed)
+        assert done.code == int("".join(re.findall(r"exit code (\d)", line)) or 0), (line, done.err)
 
 
 def test_the_run_leaves_the_checkout_clean(clone: Path, prefect: Life) -> None:

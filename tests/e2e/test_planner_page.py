@@ -81,7 +81,7 @@ class Desk:
 
     page: Page
     asked: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -90,8 +90,8 @@ def desk(browser: Browser) -> Iterator[Desk]:
     context = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 900})
     desk = Desk(context.new_page())
     desk.page.on("request", lambda request: desk.asked.append(request.url))
-    desk.page.on("console", lambda message: desk.said.append(message.text))
-    desk.page.on("pageerror", lambda error: desk.said.append(str(error)))
+    desk.page.on("console", lambda message: desk.messages.append(message.text))
+    desk.page.on("pageerror", lambda error: desk.messages.append(str(error)))
     yield desk
     context.close()
 
@@ -133,7 +133,7 @@ def test_the_page_loads_nothing_from_elsewhere_and_the_console_is_silent(
     expect(desk.page.locator("h1")).to_have_text("Folding mini in s1")
 
     assert [address for address in desk.asked if not address.startswith(url)] == []
-    assert desk.said == []
+    assert desk.messages == []
 
 
 def test_a_deep_link_opens_its_series_and_back_returns(desk: Desk, url: str) -> None:
@@ -183,14 +183,14 @@ def test_moving_the_rain_forecasts_anew_and_says_that_it_is_imagined(desk: Desk,
 
     desk.page.get_by_label("rains more or less").fill("0")
 
-    said = desk.page.locator("#whatif-say")
-    expect(said).to_contain_text("units instead of")
-    expect(said.locator(".tag")).to_have_text("What if")
+    message = desk.page.locator("#whatif-say")
+    expect(message).to_contain_text("units instead of")
+    expect(message.locator(".tag")).to_have_text("What if")
     expect(desk.page.locator("#rain-say")).to_have_text("No rain at all")
     assert desk.page.locator("#chart .imagined").count() == 1
     desk.page.get_by_role("button", name="Back to the forecast").click()
     expect(desk.page.locator("#chart .imagined")).to_have_count(0)
-    expect(said).to_contain_text("Move a slider")
+    expect(message).to_contain_text("Move a slider")
 
 
 def test_another_price_is_asked_for_every_day(desk: Desk, url: str) -> None:

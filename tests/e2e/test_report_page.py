@@ -62,10 +62,10 @@ def test_a_page_asks_the_network_for_nothing(browser: Browser, pages: list[Path]
     """The only request is the file itself, and the console stays silent."""
     for path in pages:
         asked: list[str] = []
-        said: list[str] = []
+        messages: list[str] = []
         page = browser.new_page()
         page.on("request", lambda request, asked=asked: asked.append(request.url))
-        page.on("console", lambda message, said=said: said.append(message.text))
+        page.on("console", lambda message, messages=messages: messages.append(message.text))
         page.goto(path.as_uri())
-        assert (asked, said) == ([path.as_uri()], [])
+        assert (asked, messages) == ([path.as_uri()], [])
         page.close()

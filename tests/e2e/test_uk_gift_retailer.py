@@ -32,7 +32,7 @@ class Run:
     """A finished `salescast run`: its exit code, what it said, and the workspace."""
 
     code: int
-    said: str
+    output: str
     settings: Settings
 
     def wrote(self, name: str) -> Any:
@@ -90,7 +90,7 @@ def test_real_data_pass_validation(run: Run) -> None:
 
 def test_the_run_says_that_its_weather_is_climatology(run: Run) -> None:
     """Without issued forecasts nobody may believe the model knew tomorrow's rain."""
-    assert "no issued forecasts: weather is climatology" in run.said
+    assert "no issued forecasts: weather is climatology" in run.output
 
 
 def test_the_decision_is_recorded_with_its_reasons(run: Run) -> None:
@@ -101,7 +101,7 @@ def test_the_decision_is_recorded_with_its_reasons(run: Run) -> None:
         recorded = ledger.decisions()
     assert list(recorded["verdict"]) == [decision["verdict"]]
     assert (run.code == 3) == (decision["verdict"] == "refuse") == bool(failed)
-    assert all(reason in run.said for reason in failed)
+    assert all(reason in run.output for reason in failed)
 
 
 def test_the_model_is_cheaper_than_the_seasonal_naive(run: Run) -> None:

@@ -200,7 +200,7 @@ def test_importing_the_client_imports_nothing_of_the_product():
     """A notebook elsewhere needs httpx alone."""
     code = "import sys, salescast.client; print(*(n for n in sys.modules), sep='\\n')"
     loaded = subprocess.check_output([sys.executable, "-c", code], text=True)
-    ours = {n for n in loaded.split() if n.startswith("salescast")}
+    own_modules = {n for n in loaded.split() if n.startswith("salescast")}
 
     assert not {"pandas", "numpy", "pydantic"} & set(loaded.split())
-    assert {n.split(".")[1] for n in ours if "." in n} == {"client"}
+    assert {n.split(".")[1] for n in own_modules if "." in n} == {"client"}

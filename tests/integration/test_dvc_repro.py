@@ -23,8 +23,8 @@ SMALL = {
 NAMES = ("features.parquet", "predictions.parquet", "scorecard.json", "metrics.json", "model.skops")
 DOMAIN = ("contract", "features", "models", "ordering", "evaluation", "quality")
 IDENTITY = {
-    f"GIT_{who}_{what}": "test@example.org"
-    for who in ("AUTHOR", "COMMITTER")
+    f"GIT_{role}_{what}": "test@example.org"
+    for role in ("AUTHOR", "COMMITTER")
     for what in ("NAME", "EMAIL")
 }
 

@@ -88,15 +88,18 @@ def hot_days(count: int = 1300) -> dict[str, pd.DataFrame]:
     """
     tables = make_tables(count)
     rng = np.random.default_rng(5)
-    seen, told = tables["weather_observed"], tables["weather_forecast"]
+    seen, issued = tables["weather_observed"], tables["weather_forecast"]
     seen["temp_c"] = (_season(seen["date"]) + rng.normal(0, 4, len(seen))).round(1)
-    came = seen.set_index(["location_id", "date"])["temp_c"]
-    true = came.reindex(pd.MultiIndex.from_frame(told[["location_id", "date"]])).to_numpy()
-    usual, lead = _season(told["date"]), (told["date"] - told["issued_at"].dt.normalize()).dt.days
+    observed = seen.set_index(["location_id", "date"])["temp_c"]
+    true = observed.reindex(pd.MultiIndex.from_frame(issued[["location_id", "date"]])).to_numpy()
+    usual, lead = (
+        _season(issued["date"]),
+        (issued["date"] - issued["issued_at"].dt.normalize()).dt.days,
+    )
     sure = np.clip(1.0 - lead.to_numpy() / 12.0, 0.0, 1.0)
-    told["temp_c"] = (usual + sure * np.nan_to_num(true - usual)).round(1)
+    issued["temp_c"] = (usual + sure * np.nan_to_num(true - usual)).round(1)
     places = tables["sales"]["store_id"].str.replace("s", "p")
-    temp = came.loc[list(zip(places, tables["sales"]["date"], strict=True))].to_numpy()
+    temp = observed.loc[list(zip(places, tables["sales"]["date"], strict=True))].to_numpy()
     tables["sales"]["units"] = rng.poisson(3 * np.exp(0.12 * np.maximum(temp - 15, 0)))
     return tables
 
@@ -142,8 +145,8 @@ def test_a_second_product_changes_a_few_lines_of_what_is_the_forks(second: Path)
     """Another driver, other data: at most six files and sixty lines, none of the machinery."""
     stat = [line.split("\t") for line in _git(second, "diff", "--numstat").splitlines()]
     lines = sum(int(added) + int(removed) for added, removed, _ in stat)
-    told = f"{len(stat)} files, {lines} lines changed: {', '.join(name for *_, name in stat)}\n"
-    sys.stdout.write(told)  # a bar of the project: `make soak-fork` shows it
+    summary = f"{len(stat)} files, {lines} lines changed: {', '.join(name for *_, name in stat)}\n"
+    sys.stdout.write(summary)  # a bar of the project: `make soak-fork` shows it
     assert {name for *_, name in stat} <= EDITABLE
     assert len(stat) <= MOST_FILES
     assert lines <= MOST_LINES
@@ -196,8 +199,8 @@ def test_a_fork_that_cannot_be_is_refused(name: str, reason: str, tmp_path: Path
 @pytest.mark.soak("SOAK_FORK")
 def test_the_second_product_is_green_and_lives(second: Path) -> None:
     """Installed on its own, it passes its checks, runs its life cycle, passes its tests."""
-    ours = re.compile("SALESCAST|PYTEST|SOAK|PYTHONPATH|VIRTUAL_ENV|PREFECT|MAKE")
-    environment = {k: v for k, v in os.environ.items() if not ours.match(k)}
+    of_make = re.compile("SALESCAST|PYTEST|SOAK|PYTHONPATH|VIRTUAL_ENV|PREFECT|MAKE")
+    environment = {k: v for k, v in os.environ.items() if not of_make.match(k)}
     for word in os.environ["SOAK_FORK"].split(","):
         done = subprocess.run(["make", word], cwd=second, env=environment, check=False)
         assert done.returncode == 0, word

@@ -62,19 +62,19 @@ class Team:
         flow = self.flows[name]
         body = {"flow_id": flow, "deployment_id": self.ids[name], "state": {"type": "RUNNING"}}
         run = str(self.server.post("flow_runs/", body)["id"])
-        told = {"state": {"type": state}, "force": True}
-        self.server.post(f"flow_runs/{run}/set_state", told)
+        change = {"state": {"type": state}, "force": True}
+        self.server.post(f"flow_runs/{run}/set_state", change)
         return run
 
     def runs(self, name: str, *states: str) -> list[dict[str, Any]]:
         """Return the runs of a deployment that somebody or something asked for, oldest first."""
-        wanted: dict[str, Any] = {
+        query: dict[str, Any] = {
             "deployments": {"id": {"any_": [self.ids[name]]}},
             "sort": "EXPECTED_START_TIME_ASC",
         }
         if states:
-            wanted["flow_runs"] = {"state": {"type": {"any_": list(states)}}}
-        found = self.server.post("flow_runs/filter", wanted)
+            query["flow_runs"] = {"state": {"type": {"any_": list(states)}}}
+        found = self.server.post("flow_runs/filter", query)
         return [run for run in found if not run["auto_scheduled"]]
 
     @contextmanager

@@ -127,16 +127,16 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     """Return a life cycle in which every stage is killed before it may finish."""
     root = make_workspace(tmp_path_factory.mktemp("kills") / "shop", make_tables(DAYS))
     store.append(root / "data", as_of(make_tables(DAYS), LAST - pd.Timedelta(days=1)))
-    told = Story(root, {}, {}, {})
+    story = Story(root, {}, {}, {})
     with nursery(root) as process:
         for stage in STAGES:
             before = versions.data_version(root / "data")
-            told.killed[stage] = kill(process, stage)
-            told.recovered[stage] = attempt(process, stage, 0)
+            story.killed[stage] = kill(process, stage)
+            story.recovered[stage] = attempt(process, stage, 0)
             if stage == "gate":
                 approve(root)
-            told.data[stage] = {before, versions.data_version(root / "data")}
-    return told
+            story.data[stage] = {before, versions.data_version(root / "data")}
+    return story
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -89,9 +89,9 @@ def test_the_api_answers_with_it_what_the_batch_says(settings: Settings) -> None
     app = create_app(settings)
     app.state.serving.refresh()
     body = {"series": [{"store_id": "s1", "item_id": "u1"}]}
-    said = ask(app, "POST", "/v1/forecasts", json=body).json()
+    answer = ask(app, "POST", "/v1/forecasts", json=body).json()
     expected = batch[(batch["store_id"] == "s1") & (batch["item_id"] == "u1")]["mean"]
-    assert [day["mean"] for day in said["forecasts"][0]["days"]] == expected.tolist()
+    assert [day["mean"] for day in answer["forecasts"][0]["days"]] == expected.tolist()
 
 
 def test_a_server_whose_own_config_does_not_name_the_class_refuses_it(settings: Settings) -> None:

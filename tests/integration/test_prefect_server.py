@@ -94,13 +94,13 @@ def test_the_run_shows_its_steps_and_results(server: Server, flow_run: dict[str,
 
 def test_our_lines_are_in_the_runs_log(server: Server, flow_run: dict[str, Any]) -> None:
     """What the console says is said on the run's page, too."""
-    wanted = {"logs": {"flow_run_id": {"any_": [flow_run["id"]]}}}
+    query = {"logs": {"flow_run_id": {"any_": [flow_run["id"]]}}}
 
-    def said() -> bool:
-        lines = [line["message"] for line in server.post("logs/filter", wanted)]
+    def logged() -> bool:
+        lines = [line["message"] for line in server.post("logs/filter", query)]
         return any(line.startswith("monitor ") for line in lines)
 
-    wait(said, f"the log of {flow_run['id']} lacks it")  # the server stores lines in its own time
+    wait(logged, f"the log of {flow_run['id']} lacks it")  # the server stores lines in its own time
 
 
 def test_prefect_yaml_names_no_place() -> None:
@@ -214,8 +214,8 @@ def test_a_promotion_waits_until_a_person_resumes_it_with_a_reason(server, tmp_p
         server.post(f"flow_runs/{run}/resume", {"run_input": answer})
         wait(lambda: "ada" in (tmp_path / "log").read_text(), tmp_path / "log")
 
-    said = (tmp_path / "log").read_text()
-    assert "{'approve': 'agreed on Monday', 'approver': 'ada'}" in said
+    logged = (tmp_path / "log").read_text()
+    assert "{'approve': 'agreed on Monday', 'approver': 'ada'}" in logged
 
 
 WORKER = ("worker", "start", "--pool", "salescast", "--limit", "1")

@@ -116,10 +116,10 @@ def seen(settings):
 
 def test_a_promotion_is_journaled_published_and_registered(settings):
     """All three say the same, and the journal says why."""
-    said = promote(settings, 1, "the planners asked for it")
+    result = promote(settings, 1, "the planners asked for it")
     row = journal(settings).iloc[0]
     assert seen(settings) == ("1", "1", "1")
-    assert said["summary"] == "version 1 is the champion; no service runs"
+    assert result["summary"] == "version 1 is the champion; no service runs"
     assert (row["kind"], row["reason"]) == ("promote", "the planners asked for it")
     assert row["approver"]
 
@@ -288,8 +288,8 @@ def race(settings):
     command = [sys.executable, "-c", RACE, str(PROMOTERS), str(ATTEMPTS)]
     environment = os.environ | {"SALESCAST_CONFIG": str(settings.root / "config.toml")}
     subprocess.run(command, env=environment, cwd=ROOT, check=True)
-    told = [json.loads(path.read_text()) for path in settings.build.glob("told-*.json")]
-    return [line for one in told for line in one]
+    entries = [json.loads(path.read_text()) for path in settings.build.glob("told-*.json")]
+    return [line for one in entries for line in one]
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
@@ -301,15 +301,15 @@ def test_racing_promoters_leave_one_champion_and_lose_no_decision(settings, data
         settings = read_settings(settings.root / "config.toml")
     for number in range(1, PROMOTERS + 1):
         promote(settings, number)
-    told = race(settings)
+    attempts = race(settings)
     rows = journal(settings)
     made, reasons = rows["model_version"].tolist(), Counter(rows["reason"][PROMOTERS:])
-    came_through = {name for name, said in told if said == "done"}
+    came_through = {name for name, result in attempts if result == "done"}
     assert rows["sequence"].tolist() == list(range(1, len(rows) + 1))
     assert rows["replaced_version"].tolist()[1:] == made[:-1]
     assert set(reasons) <= came_through
     assert set(reasons.values()) <= {1}
-    assert len(told) == PROMOTERS * ATTEMPTS
+    assert len(attempts) == PROMOTERS * ATTEMPTS
     assert seen(settings) == (made[-1],) * 3
 
 

@@ -46,10 +46,10 @@ def started(settings):
 def state(app):
     """Return the statuses of live, ready and a forecast, and how ready is degraded."""
     live, ready = (ask(app, "GET", f"/healthz/{name}") for name in ("live", "ready"))
-    said = ask(app, "POST", "/v1/forecasts", json=ASK)
-    for answer in (ready, said):
+    forecast = ask(app, "POST", "/v1/forecasts", json=ASK)
+    for answer in (ready, forecast):
         assert answer.status_code != 503 or answer.headers["retry-after"]
-    return live.status_code, ready.status_code, said.status_code, ready.json().get("degraded")
+    return live.status_code, ready.status_code, forecast.status_code, ready.json().get("degraded")
 
 
 NOT_READY = (200, 503, 503, None)
@@ -115,9 +115,9 @@ def test_bad_digest_with_a_copy(settings):
     started(settings)
     damage(settings)
     app = started(settings)
-    said = ask(app, "POST", "/v1/forecasts", json=ASK).json()
+    forecast = ask(app, "POST", "/v1/forecasts", json=ASK).json()
     assert state(app) == LAST_GOOD
-    assert (said["model_version"], said["degraded"]) == ("1", ["last_good"])
+    assert (forecast["model_version"], forecast["degraded"]) == ("1", ["last_good"])
 
 
 def test_untrusted_type_without_a_copy(settings):
@@ -217,10 +217,10 @@ def test_draining(settings, monkeypatch):
             os.kill(int((settings.build / "api.pid").read_text()), signal.SIGTERM)
             while httpx.get(f"{url}/healthz/ready", timeout=30).status_code == 200:
                 pass
-            live, said = (httpx.get(f"{url}{path}") for path in ("/healthz/live", "/v1/model"))
+            live, forecast = (httpx.get(f"{url}{path}") for path in ("/healthz/live", "/v1/model"))
             slow.sendall(body[5:])
             answered = slow.recv(100)
-        assert (live.status_code, said.status_code, said.headers["connection"]) == (
+        assert (live.status_code, forecast.status_code, forecast.headers["connection"]) == (
             200,
             200,
             "close",

@@ -75,10 +75,10 @@ def test_without_dvc_the_rows_known_at_the_origin_are_taken(shop):
     learn_another_day(shop[0])
     forget(shop[0])
 
-    said = replay(*shop)["data"]
+    data_line = replay(*shop)["data"]
 
-    assert f"known at {ORIGIN:%Y-%m-%d}" in said
-    assert "is no DVC repository" in said
+    assert f"known at {ORIGIN:%Y-%m-%d}" in data_line
+    assert "is no DVC repository" in data_line
 
 
 def test_rows_that_were_slipped_in_are_found(shop):

@@ -50,8 +50,8 @@ def pushed(endpoint: str, tmp_path: Path) -> Path:
     workspace = tmp_path / "work"
     versions.init_workspace(workspace, tmp_path / "checkout")
     config = workspace / ".dvc" / "config"
-    ours = f"url = s3://{BUCKET}/{tmp_path.name}\n    endpointurl = {endpoint}"
-    config.write_text(config.read_text().replace("url = ../remote", ours))
+    own_url = f"url = s3://{BUCKET}/{tmp_path.name}\n    endpointurl = {endpoint}"
+    config.write_text(config.read_text().replace("url = ../remote", own_url))
     versions.commit_version(workspace)
     shutil.rmtree(workspace / "data")
     shutil.rmtree(workspace / ".dvc" / "cache")
@@ -90,10 +90,10 @@ def shop(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def test_a_model_is_registered_in_s3_promoted_from_there_and_forecasts(shop: Settings) -> None:
     """No file of it is taken from this machine."""
     promote(shop, 1)
-    said = STAGES["forecast"](shop)
+    result = STAGES["forecast"](shop)
     with Ledger(shop.ledger_url) as ledger:
         served = ledger.forecasts()
-    assert (said["series"], len(served)) == (4, 56)
+    assert (result["series"], len(served)) == (4, 56)
     assert set(served["model_version"]) == {"1"}
     assert any(key.endswith("model.skops") for key in _stored("m/"))
     assert [path for path in shop.artifacts.rglob("MLmodel") if "downloads" not in path.parts] == []

@@ -27,12 +27,12 @@ def test_no_made_up_request_finds_an_answer_that_is_not_documented(tmp_path):
     log.setLevel(logging.ERROR)
     try:
         with served(app) as url:
-            said = schemathesis(f"{url}/openapi.json", tmp_path)
+            done = schemathesis(f"{url}/openapi.json", tmp_path)
     finally:
         log.setLevel(level)
 
-    cases = re.search(r"([\d,]+) generated", said.stdout)
-    assert said.returncode == 0, said.stdout[-5000:]
+    cases = re.search(r"([\d,]+) generated", done.stdout)
+    assert done.returncode == 0, done.stdout[-5000:]
     assert cases
     assert int(cases[1].replace(",", "")) >= (SOAKED if EXAMPLES else 50)
 

@@ -106,8 +106,8 @@ def test_two_monitors_at_once_write_everything_once(settings):
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda _: STAGES["monitor"](settings), range(2)))
     with Ledger(settings.ledger_url) as ledger:
-        came, raised = ledger.outcomes(), ledger.alarms()
+        outcomes, raised = ledger.outcomes(), ledger.alarms()
     assert found[0]["live"] == found[1]["live"]
-    assert len(came) > 0
-    assert not came.duplicated(["store_id", "item_id", "date"]).any()
+    assert len(outcomes) > 0
+    assert not outcomes.duplicated(["store_id", "item_id", "date"]).any()
     assert not raised.duplicated(["name", "subject", "origin"]).any()

@@ -94,14 +94,14 @@ def expected(settings):
     """Return each version's own numbers, by series."""
     tables = make_tables()
     version = versions.data_version(settings.data)
-    told = {}
+    expected_answers = {}
     for number, kind in KINDS.items():
         made = issue_all(open_bundle(make_files(kind, str(number)), ""), tables, version)
-        told[str(number)] = {
+        expected_answers[str(number)] = {
             "/".join(key): rows[["mean", "stock_target"]].to_numpy().tolist()
             for key, rows in made.groupby(["store_id", "item_id"])
         }
-    return told
+    return expected_answers
 
 
 @pytest.fixture(scope="module")
@@ -191,9 +191,9 @@ def test_no_request_fails_while_processes_are_replaced(swapped):
 
 def test_a_release_whose_answers_differ_from_its_own_is_taken_back(swapped):
     """Over the socket, by itself; the service is ready all the while."""
-    said, expected, ready = swapped[3]
-    assert "are not the release's" in said
-    assert said.endswith(expected)
+    reason, expected, ready = swapped[3]
+    assert "are not the release's" in reason
+    assert reason.endswith(expected)
     assert ready == {"status": "ok", "degraded": []}
 
 

@@ -35,10 +35,14 @@ def made_release(factor: float, version: str) -> dict[str, bytes]:
     rows = build(tables, pd.date_range(ORIGIN - 60 * DAY, ORIGIN, freq="6D"))
     happened = past(tables, ORIGIN)
     model = fit(rows, happened, "integrated", {}, 1)
-    told = learn_dependence(model, rows, recent_demand(model, happened))
+    dependence = learn_dependence(model, rows, recent_demand(model, happened))
     model = _scaled(model, factor)
     answers = predict(model, rows.head(3), CONTRACT["quantiles"], CONTRACT["critical"])
-    payload = {"model": as_payload(model), "contract": CONTRACT, "dependence": vars(told).copy()}
+    payload = {
+        "model": as_payload(model),
+        "contract": CONTRACT,
+        "dependence": vars(dependence).copy(),
+    }
     examples = encode(example_of(rows.head(3), answers))
     files = make_files("weekday_mean", version)
     return files | {"model.skops": skops_bytes(payload), "examples.json": examples}

@@ -235,7 +235,7 @@ def test_a_disk_that_takes_no_more_is_an_error_and_changes_nothing(tmp_path, ref
         "except errors.StoreUnavailableError as error: print(error)"
     )
 
-    said = subprocess.run(
+    message = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "data")],
         preexec_fn=lambda: _no_file_beyond(1000),
         capture_output=True,
@@ -243,7 +243,7 @@ def test_a_disk_that_takes_no_more_is_an_error_and_changes_nothing(tmp_path, ref
         check=True,
     ).stdout
 
-    assert "nothing was stored; free space" in said
+    assert "nothing was stored; free space" in message
     assert contents(tmp_path / "data") == before
 
 

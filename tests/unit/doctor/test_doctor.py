@@ -164,8 +164,8 @@ def test_a_training_run_that_never_ended_is_found_and_ended(
 
 def test_a_line_that_is_bad_says_how_to_mend_it() -> None:
     """The cure stands below the complaint."""
-    told = describe({"space": Finding("9 GB free"), "port": Finding("taken", "stop it")})
-    assert [line.split() for line in told.splitlines()] == [
+    text = describe({"space": Finding("9 GB free"), "port": Finding("taken", "stop it")})
+    assert [line.split() for line in text.splitlines()] == [
         ["ok", "space", "9", "GB", "free"],
         ["BAD", "port", "taken"],
         ["→", "stop", "it"],
@@ -177,6 +177,6 @@ def test_the_command_fails_where_something_is_bad(
 ) -> None:
     """A script can rely on the exit code."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
-    said = run_here(settings.root, monkeypatch, capfd, "doctor", "--json")
-    assert said.code == 1
-    assert '"registry"' in said.out
+    done = run_here(settings.root, monkeypatch, capfd, "doctor", "--json")
+    assert done.code == 1
+    assert '"registry"' in done.out

@@ -218,7 +218,9 @@ def test_tills_that_were_mended_may_break_again():
     broken, sound = Retailer("small", 7, [first, later]), Retailer("small", 7)
     broken.mend(pd.Timestamp("2022-03-03"))
 
-    told = {day: broken.deliver(pd.Timestamp(day))["sales"] for day in ("2022-03-01", "2022-04-02")}
+    deliveries = {
+        day: broken.deliver(pd.Timestamp(day))["sales"] for day in ("2022-03-01", "2022-04-02")
+    }
 
-    assert told["2022-03-01"].equals(sound.deliver(pd.Timestamp("2022-03-01"))["sales"])
-    assert not told["2022-04-02"].equals(sound.deliver(pd.Timestamp("2022-04-02"))["sales"])
+    assert deliveries["2022-03-01"].equals(sound.deliver(pd.Timestamp("2022-03-01"))["sales"])
+    assert not deliveries["2022-04-02"].equals(sound.deliver(pd.Timestamp("2022-04-02"))["sales"])

@@ -109,8 +109,8 @@ def test_an_order_replaces_the_planners_for_its_series_alone():
     world = Retailer("small")
     plain = world.deliver(START, "2022-03-31")
     world.deliver(monday, orders=orders_for([0]))
-    ours = world.deliver(START, "2022-03-31")
-    differ = plain["stock"][plain["stock"]["on_hand"] != ours["stock"]["on_hand"]]
+    ordered = world.deliver(START, "2022-03-31")
+    differ = plain["stock"][plain["stock"]["on_hand"] != ordered["stock"]["on_hand"]]
     assert set(zip(differ["store_id"], differ["item_id"], strict=True)) == {("london-1", "u1")}
     assert differ["date"].min() > monday
     assert (world.demand.units == retailer().demand.units).all()

@@ -54,21 +54,21 @@ def make_served():
 def make_truth(served):
     """Return what was first told of each day, and later corrections of a tenth."""
     rng = np.random.default_rng(2)
-    told = served[["store_id", "item_id", "date"]].copy()
-    told["recorded_at"] = told["date"] + pd.Timedelta(hours=23)
-    told["units"] = rng.poisson(served["mean"])
-    told["sold_out"] = pd.array(rng.random(len(told)) < 0.1, dtype="boolean")
-    revised = told.sample(frac=0.1, random_state=3)
+    reported = served[["store_id", "item_id", "date"]].copy()
+    reported["recorded_at"] = reported["date"] + pd.Timedelta(hours=23)
+    reported["units"] = rng.poisson(served["mean"])
+    reported["sold_out"] = pd.array(rng.random(len(reported)) < 0.1, dtype="boolean")
+    revised = reported.sample(frac=0.1, random_state=3)
     revised = revised.assign(
         units=revised["units"] + 1, recorded_at=revised["recorded_at"] + 3 * DAY
     )
-    return told, revised
+    return reported, revised
 
 
 def metrics(ledger, served):
     """Return the live scorecard as the ledger knows it."""
-    came = ledger.outcomes()
-    truth = came.assign(demand=came["units"].astype(float), wet=0.0)
+    recorded = ledger.outcomes()
+    truth = recorded.assign(demand=recorded["units"].astype(float), wet=0.0)
     costs = unit_costs(make_items(1))
     scored = outcomes(ledger.forecasts().assign(model="live"), truth, costs)
     return live_scorecard(served, scored, [0.1, 0.5, 0.9])
@@ -77,13 +77,15 @@ def metrics(ledger, served):
 def test_ten_thousand_messy_outcomes_score_bit_for_bit_like_orderly_ones(url):
     """In pieces, shuffled, doubled, corrections before what they correct."""
     served = make_served()
-    told, revised = make_truth(served)
-    last = pd.concat([told, revised]).drop_duplicates(["store_id", "item_id", "date"], keep="last")
+    reported, revised = make_truth(served)
+    last = pd.concat([reported, revised]).drop_duplicates(
+        ["store_id", "item_id", "date"], keep="last"
+    )
     with Ledger("sqlite://") as orderly:
         orderly.record_forecasts(served)
         orderly.record_outcomes(last.sort_values(["date", "store_id"]))
         expected = metrics(orderly, served)
-    messy = pd.concat([revised, told, told.sample(frac=0.3, random_state=4)])
+    messy = pd.concat([revised, reported, reported.sample(frac=0.3, random_state=4)])
     with Ledger(url) as ledger:
         ledger.record_forecasts(served.sample(frac=1.0, random_state=5))
         for part in np.array_split(np.random.default_rng(6).permutation(len(messy)), 7):
@@ -94,20 +96,20 @@ def test_ten_thousand_messy_outcomes_score_bit_for_bit_like_orderly_ones(url):
 def test_an_outcome_nobody_forecast_is_kept_and_scores_nothing(url):
     """Its forecast may still come; until then it is no error."""
     served = make_served().head(10)
-    told, _ = make_truth(served)
+    reported, _ = make_truth(served)
     with Ledger(url) as ledger:
         ledger.record_forecasts(served)
-        ledger.record_outcomes(told.assign(store_id="unheard of"))
+        ledger.record_outcomes(reported.assign(store_id="unheard of"))
         assert metrics(ledger, served)["matured"] == 0.0
 
 
 @pytest.mark.parametrize("units", [-1.0, float("nan"), 2.5])
 def test_an_impossible_correction_is_refused_and_the_first_word_stays(url, units):
     """Negative, missing or half units: nothing of the lot is written."""
-    told, revised = make_truth(make_served().head(200))
+    reported, revised = make_truth(make_served().head(200))
     wrong = revised.astype({"units": "float64"}).assign(units=units)
     with Ledger(url) as ledger:
-        ledger.record_outcomes(told)
+        ledger.record_outcomes(reported)
         before = ledger.outcomes()
         with pytest.raises(DataQualityError, match="whole number"):
             ledger.record_outcomes(wrong)
@@ -116,9 +118,9 @@ def test_an_impossible_correction_is_refused_and_the_first_word_stays(url, units
 
 def test_a_clock_that_steps_back_does_not_undo_a_correction(url):
     """What was recorded later counts, whenever it arrives."""
-    told, revised = make_truth(make_served().head(200))
+    reported, revised = make_truth(make_served().head(200))
     with Ledger(url) as ledger:
-        ledger.record_outcomes(pd.concat([told, revised]))
+        ledger.record_outcomes(pd.concat([reported, revised]))
         before = ledger.outcomes()
         late = revised.assign(units=99, recorded_at=revised["recorded_at"] - 2 * DAY)
         ledger.record_outcomes(late)

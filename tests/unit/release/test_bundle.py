@@ -267,8 +267,8 @@ def node(module, name, loader, **more):
     """Return a change that puts a foreign node into the payload."""
 
     def change(schema):
-        said = {"__module__": module, "__class__": name, "__loader__": loader, "__id__": 999_999}
-        schema["content"]["evil"] = said | {"content": {}} | more
+        entry = {"__module__": module, "__class__": name, "__loader__": loader, "__id__": 999_999}
+        schema["content"]["evil"] = entry | {"content": {}} | more
         schema["key_types"]["content"].append(schema["key_types"]["content"][0])
 
     return change
@@ -276,8 +276,8 @@ def node(module, name, loader, **more):
 
 def text(value):
     """Return the node of a text."""
-    said = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
-    return said | {"content": json.dumps(value), "is_json": True, "__id__": 999_998}
+    entry = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
+    return entry | {"content": json.dumps(value), "is_json": True, "__id__": 999_998}
 
 
 def array_with(content: bytes) -> bytes:

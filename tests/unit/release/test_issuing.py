@@ -50,5 +50,5 @@ def test_missing_weather_is_said_row_by_row():
     issued = tables["weather_forecast"]
     late = ORIGIN - pd.Timedelta(days=4)
     tables["weather_forecast"] = issued[issued["issued_at"] < late]
-    said = served(tables).query("store_id == 's1' and item_id == 'u1'")["degraded"].tolist()
-    assert said == [["weather_issue_old"]] * 9 + [["weather_climatology"]] * 5
+    reasons = served(tables).query("store_id == 's1' and item_id == 'u1'")["degraded"].tolist()
+    assert reasons == [["weather_issue_old"]] * 9 + [["weather_climatology"]] * 5

@@ -20,6 +20,6 @@ def test_every_metric_on_the_dashboard_is_exposed():
     }
     metrics = Metrics()
     metrics.count({"route": None, "method": "GET"}, 200, 0.01)
-    told = metrics.render(None).decode()
+    metrics_text = metrics.render(None).decode()
     assert asked
-    assert not [name for name in asked if not re.search(rf"^{name}\b", told, re.MULTILINE)]
+    assert not [name for name in asked if not re.search(rf"^{name}\b", metrics_text, re.MULTILINE)]

@@ -39,9 +39,9 @@ def test_without_a_shift_nothing_changes(shop):
 )
 def test_the_examination_lies_behind_the_shift(shop, days, cutoffs, every):
     """Weekly where that is enough to judge by, daily before."""
-    told = adapt(shop, ago(days))
-    assert told.model.since == ago(days)
-    assert (told.backtest.cutoffs, told.backtest.every_days) == (cutoffs, every)
+    adapted = adapt(shop, ago(days))
+    assert adapted.model.since == ago(days)
+    assert (adapted.backtest.cutoffs, adapted.backtest.every_days) == (cutoffs, every)
 
 
 def test_what_the_monitor_asked_for_is_taken_up(shop):
