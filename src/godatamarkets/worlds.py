@@ -81,7 +81,7 @@ class World:
         """Return what the week of Black Friday, Monday to Sunday, adds to log λ of one item."""
         november = pd.to_datetime({"year": dates.year, "month": 11, "day": 1})
         thursday = (
-            3 - november.dt.dayofweek.to_numpy()
+            3 - november.dt.day_of_week.to_numpy()
         ) % 7 + 22  # the fourth, as a day of November
         days = (dates - pd.DatetimeIndex(november)).days.to_numpy() + 1
         return np.asarray(self.black_friday * ((days >= thursday - 3) & (days <= thursday + 3)))
