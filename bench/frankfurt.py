@@ -20,6 +20,7 @@ from godatamarkets import demand, weather
 from godatamarkets.catalogue import ITEMS, START, City, Store
 from godatamarkets.stock import Stock
 from godatamarkets.tables import Rows, items_table, stores_table
+from godatamarkets.worlds import WORLDS
 from salescast.contract import schema
 from salescast.evaluation import metrics
 from salescast.evaluation.backtest import cutoffs
@@ -90,7 +91,7 @@ def _demand(series: demand.Series, rain: pd.DataFrame, days: int) -> demand.Dema
         none,
         none,
     )
-    return demand.simulate(SEED, series, sky, days, [])
+    return demand.simulate(SEED, WORLDS["base"], series, sky, days, [])
 
 
 def _tables(
