@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from api.model_inputs import model_inputs
 from api.snapshot import Snapshot, make_snapshot
 from salescast.data import store, versions
 from salescast.errors import DataQualityError, SalescastError, StoreUnavailableError
-from salescast.ledger.ledger import Ledger
+from salescast.ledger import Ledger, Spool
 from salescast.release import (
     Bundle,
     Release,
@@ -54,7 +53,7 @@ class Serving:
         self._snapshot: Snapshot | None = None
         self._failure: SalescastError | None = None
         self._refused: Release | None = None
-        self._retry_at = 0.0
+        self._retry_at = self._catch_up_at = 0.0
 
     def current(self) -> Snapshot:
         """Return the snapshot; raise the error that prevents it."""
@@ -79,11 +78,25 @@ class Serving:
             if champion != self._refused or time.monotonic() > self._retry_at:
                 self._serve(champion, self._published)
                 self._failure = self._refused = None
+                self._catch_up()
         except SalescastError as error:
             self._fail(error, champion)
         except Exception:  # the service goes on after any error
             log.exception("loading failed unexpectedly")
             self._fail(StoreUnavailableError("loading failed; the log has the trace"), None)
+
+    def _catch_up(self) -> None:
+        """Record the forecasts that wait for the ledger, where it answers again."""
+        spool = open_spool(self._settings)
+        if not spool.waiting or time.monotonic() < self._catch_up_at:
+            return
+        self._catch_up_at = time.monotonic() + RETRY_SECONDS
+        try:
+            with Ledger(self._settings.ledger_url) as ledger:
+                ledger.require_promotion(self._release.sequence if self._release else 0)
+                log.info("recorded %s rows that waited for the ledger", spool.catch_up(ledger))
+        except StoreUnavailableError as error:
+            log.debug("forecasts wait for the ledger: %s", error)
 
     def _serve(self, release: Release, source: Releases) -> None:
         """Serve `release` from `source`; raise what is wrong with it or with the data."""
@@ -91,7 +104,7 @@ class Serving:
         if key not in self._snapshots:
             trusted = self._settings.model.trusted_types
             bundle = open_bundle(source.files(release), release.digest, trusted)
-            added = key, load(self._settings, bundle, key[1])
+            added = key, load(self._settings, bundle, key[1], release.sequence)
             self._snapshots = dict([*self._snapshots.items(), added][-KEPT_SNAPSHOTS:])
             log.info("forecast with version %s on data %s", release.version, key[1])
         if source is self._published and self._release != release:
@@ -154,10 +167,11 @@ def _stamps(data: Path) -> Iterable[tuple[str, int, int]]:
         raise StoreUnavailableError(f"the data cannot be read: {error}") from error
 
 
-def load(settings: Settings, bundle: Bundle, data_version: str) -> Snapshot:
+def load(settings: Settings, bundle: Bundle, data_version: str, sequence: int = 0) -> Snapshot:
     """Forecast every series from the last origin, record the forecasts, and return them.
 
-    Raises StoreUnavailableError where the data change meanwhile or the ledger does not answer.
+    `sequence`: the promotion that serves. Where the ledger does not answer, the forecasts wait.
+    Raises StoreUnavailableError where the data change meanwhile.
     """
     tables = store.read_all(settings.data)
     if versions.data_version(settings.data) != data_version:
@@ -171,8 +185,11 @@ def load(settings: Settings, bundle: Bundle, data_version: str) -> Snapshot:
     about = {**bundle.about, "release": bundle.digest, "trained_until": bundle.model.trained_until}
     snapshot = make_snapshot(served, tables, inputs, about)
     champion = {**snapshot.provenance, "model_version": bundle.version}
-    with Ledger(settings.ledger_url) as ledger:  # last: a forecast that fails is not recorded
-        now = datetime.now(UTC).replace(tzinfo=None)
-        ledger.record_forecasts(served.assign(made_at=now))
-        ledger.record_forecasts(shadow.assign(made_at=now), shadow=True)
+    # Last: a forecast that fails is not recorded. It is served also while the ledger is away.
+    open_spool(settings).record({"forecasts": served, "shadow": shadow}, sequence)
     return replace(snapshot, provenance=champion)
+
+
+def open_spool(settings: Settings) -> Spool:
+    """Return the rows that wait for the ledger."""
+    return Spool(settings.build / "spool", settings.ledger_url)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from salescast.errors import NoChampionError
 from salescast.features.point_in_time import build, past, without_weather
+from salescast.ledger.ledger import Ledger
 from salescast.models.fallback import climatology
 from salescast.models.forecaster import as_payload, fit, predict
 from salescast.registry import write_model
@@ -80,11 +80,15 @@ def release(
     settings: Settings, kind: str = "weekday_mean", version: str = "1", **parts: bytes
 ) -> Release:
     """Publish a release and let it serve, as a promotion does; return it."""
+    return serve_release(settings, version, make_files(kind, version, **parts))
+
+
+def serve_release(settings: Settings, version: str, files: dict[str, bytes]) -> Release:
+    """Publish a release's files, journal its promotion and let it serve; return it."""
     releases = Releases(settings.releases)
-    try:
-        last = releases.champion().sequence
-    except NoChampionError:
-        last = 0
-    made = Release(last + 1, version, releases.publish(version, make_files(kind, version, **parts)))
-    releases.point(made)
-    return made
+    digest = releases.publish(version, files)
+    with Ledger(settings.ledger_url) as ledger:
+        row = {"kind": "promote", "model_version": version, "digest": digest, "reason": "test"}
+        after = len(ledger.promotions())
+        sequence = ledger.record_promotion(after, **row, replaced_version=None)
+    return releases.point(Release(sequence, version, digest))

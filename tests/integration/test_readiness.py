@@ -197,11 +197,20 @@ def test_data_away_at_start(settings):
     assert state(started(settings)) == NOT_READY
 
 
-def test_ledger_away_at_start(settings):
-    """What cannot be recorded is not answered."""
+def test_ledger_away_at_start(settings, monkeypatch):
+    """What cannot be recorded yet is answered, kept, and recorded when the ledger is back."""
+    monkeypatch.setattr("api.serving.RETRY_SECONDS", 0.0)
     release(settings)
-    (settings.build / "ledger.db").mkdir()
-    assert state(started(settings)) == NOT_READY
+    ledger, away = settings.build / "ledger.db", settings.build / "ledger.away"
+    ledger.rename(away)
+    ledger.mkdir()
+    app = started(settings)
+    assert state(app) == READY
+    receipt = ask(app, "POST", "/v1/forecasts", json=ASK).json()["forecasts"][0]["receipt_id"]
+    ledger.rmdir()
+    away.rename(ledger)
+    app.state.serving.refresh()
+    assert ask(app, "GET", f"/v1/receipts/{receipt}").status_code == 200
 
 
 def test_draining(settings, monkeypatch):

@@ -26,12 +26,10 @@ def served(tmp_path_factory):
     store.append(source.data, make_tables())
     versions.init_workspace(source.root.with_name("shop"), source.root)
     settings = read_settings(source.root.with_name("shop") / "config.toml")
-    made = release(settings, "boosting")
+    release(settings, "boosting")
     versions.commit_version(settings.root)
     forecast(settings)
     with Ledger(settings.ledger_url) as ledger:
-        about = {"kind": "promote", "replaced_version": None, "reason": "first"}
-        ledger.record_promotion(0, model_version=made.version, digest=made.digest, **about)
         receipt = ledger.forecasts()["receipt_id"].iloc[0]
     return settings, receipt
 

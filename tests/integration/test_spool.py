@@ -7,13 +7,14 @@ import pytest
 
 from salescast.contract.schema import as_of
 from salescast.data import store
+from salescast.errors import StoreUnavailableError
 from salescast.ledger.ledger import Ledger
-from salescast.release import Release, Releases
 from salescast.settings import Settings, Stores, read_settings
 from salescast.stages import STAGES
-from salescast.stages.spool import catch_up
+from salescast.stages.configured import open_spool
 from tests.builders import make_tables
 from tests.integration.test_trial import ORIGIN, made_release
+from tests.releases import serve_release
 from tests.workspaces import make_workspace
 
 AWAY = "postgresql+psycopg://sales:secret@127.0.0.1:9/sales"
@@ -31,8 +32,7 @@ def settings(tmp_path, release) -> Settings:
     """Return a workspace with data and a champion."""
     made = read_settings(make_workspace(tmp_path, {}) / "config.toml")
     store.append(made.data, as_of(make_tables(200), ORIGIN))
-    shelf = Releases(made.releases)
-    shelf.point(Release(1, "2", shelf.publish("2", release)))
+    serve_release(made, "2", release)
     return made
 
 
@@ -85,7 +85,7 @@ def test_a_forecast_that_waited_is_the_one_that_was_served(settings, outage):
     made = pd.read_parquet(settings.build / "forecasts.parquet")
     made = made.sort_values(["receipt_id", "date"], ignore_index=True)[SERVED]
     with Ledger(settings.ledger_url) as ledger:
-        assert catch_up(settings, ledger) == len(made)
+        assert open_spool(settings).catch_up(ledger) == len(made)
 
     known = served(settings)
     pd.testing.assert_frame_equal(known.drop(columns="degraded"), made.drop(columns="degraded"))
@@ -111,3 +111,46 @@ def test_two_monitors_at_once_write_everything_once(settings):
     assert len(outcomes) > 0
     assert not outcomes.duplicated(["store_id", "item_id", "date"]).any()
     assert not raised.duplicated(["name", "subject", "origin"]).any()
+
+
+def test_a_torn_or_foreign_file_is_set_aside_and_named(settings, outage, caplog):
+    """It hinders nothing: what waits besides it is written."""
+    STAGES["forecast"](outage)
+    spool = settings.build / "spool"
+    whole = next(spool.glob("*-forecasts.parquet")).read_bytes()
+    (spool / "0-forecasts.parquet").write_bytes(whole[: len(whole) // 2])
+    (spool / "1-recipes.parquet").write_bytes(whole)
+    (spool / "2-orders.parquet").write_bytes(whole)
+
+    STAGES["forecast"](settings)
+
+    names = {path.name for path in (spool / "damaged").iterdir()}
+    assert names == {"0-forecasts.parquet", "1-recipes.parquet", "2-orders.parquet"}
+    assert all(name in caplog.text for name in names)
+    assert not open_spool(settings).waiting
+
+
+def test_many_catch_ups_at_once_write_everything_once(settings, outage):
+    """Each file is written by whoever comes first; nobody stumbles over its being gone."""
+    STAGES["forecast"](outage)
+    rows = len(pd.read_parquet(settings.build / "forecasts.parquet"))
+
+    def catch_up(_):
+        with Ledger(settings.ledger_url) as ledger:
+            return open_spool(settings).catch_up(ledger)
+
+    with ThreadPoolExecutor(6) as pool:
+        written = list(pool.map(catch_up, range(6)))
+
+    assert sum(written) == rows
+    assert not (settings.build / "spool" / "damaged").exists()
+
+
+def test_a_deleted_ledger_is_noticed_where_releases_serve(settings, caplog):
+    """Nothing is recorded into an empty one in its place: it waits, and monitoring says why."""
+    (settings.build / "ledger.db").unlink()
+
+    assert "kept until the ledger answers" in STAGES["forecast"](settings)["summary"]
+    assert "was deleted or is another one" in caplog.text
+    with pytest.raises(StoreUnavailableError, match="salescast restore"):
+        STAGES["monitor"](settings)

@@ -21,7 +21,7 @@ from salescast.stages import STAGES
 from salescast.stages.canary import start, stop
 from tests.builders import FIRST, make_tables
 from tests.integration.test_promotion import log_version
-from tests.releases import CONTRACT, make_files, skops_bytes
+from tests.releases import CONTRACT, make_files, serve_release, skops_bytes
 from tests.workspaces import make_workspace
 
 ORIGIN = FIRST + pd.Timedelta(days=149)
@@ -66,10 +66,9 @@ def settings(tmp_path, releases) -> Settings:
     """Return a workspace with data, and both releases published; version 2 is the champion."""
     made = read_settings(make_workspace(tmp_path / "shop", {}) / "config.toml")
     store.append(made.data, as_of(make_tables(200), ORIGIN))
-    shelf = Releases(made.releases)
-    digests = {version: shelf.publish(version, files) for version, files in releases.items()}
-    shelf.point(Release(1, "2", digests["2"]))
-    write_trial(made.releases, Trial("3", digests["3"], SHARE))
+    serve_release(made, "2", releases["2"])
+    digest = Releases(made.releases).publish("3", releases["3"])
+    write_trial(made.releases, Trial("3", digest, SHARE))
     return made
 
 

@@ -31,6 +31,11 @@ class Database:
         self._dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
         self._ready = False
 
+    @property
+    def name(self) -> str:
+        """The database's name for messages, without user, password and options."""
+        return name_of(self._engine.url)
+
     def __enter__(self) -> Self:
         """Return the ledger, to be closed at the end of the block."""
         return self

@@ -7,7 +7,7 @@ from typing import Any, NotRequired, TypedDict, Unpack
 import pandas as pd
 import sqlalchemy as sa
 
-from salescast.errors import PromotionConflict
+from salescast.errors import PromotionConflict, StoreUnavailableError
 from salescast.ledger.database import Database
 from salescast.ledger.ledger_rows import filled
 from salescast.ledger.ledger_schema import ALARMS, DECISIONS, PROMOTIONS
@@ -68,6 +68,17 @@ class Journal(Database):
             f"version {promotion['model_version']} is not promoted: change {after} of the "
             "champion is no longer the last; see who serves now and judge again"
         )
+
+    def require_promotion(self, sequence: int) -> None:
+        """Raise StoreUnavailableError where the journal ends before promotion `sequence`."""
+        query = sa.select(sa.func.coalesce(sa.func.max(PROMOTIONS.c.sequence), 0))
+        with self._transaction() as connection:
+            last = connection.execute(query).scalar_one()
+        if last < sequence:
+            raise StoreUnavailableError(
+                f"the ledger {self.name} has {last} changes of the champion, but change {sequence} "
+                "serves: it was deleted or is another one; restore it (`salescast restore`)"
+            )
 
     def promotions(self) -> pd.DataFrame:
         """Return every change of the champion, oldest first."""

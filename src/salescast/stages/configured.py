@@ -4,11 +4,14 @@ import dataclasses
 from datetime import date
 from typing import Any
 
+import pandas as pd
+
 from salescast.contract.schema import Tables
 from salescast.data.files import missing_step
 from salescast.errors import NoChampionError
 from salescast.evaluation.backtest import Recipe
 from salescast.evaluation.gate import Policy
+from salescast.ledger import Spool
 from salescast.models.estimator import PATH
 from salescast.models.response import NEVER
 from salescast.ordering.orders import Cycle, item_costs
@@ -37,6 +40,24 @@ def open_registry(settings: Settings) -> Registry:
 def open_releases(settings: Settings) -> Releases:
     """Return the folder of promoted releases."""
     return Releases(settings.releases, settings.model.trusted_types)
+
+
+def open_spool(settings: Settings) -> Spool:
+    """Return the rows that wait for the ledger."""
+    return Spool(settings.build / "spool", settings.ledger_url)
+
+
+def record(settings: Settings, **tables: pd.DataFrame) -> bool:
+    """Write forecasts, shadow forecasts or orders into the ledger; return whether it has them."""
+    return open_spool(settings).record(tables, champion_sequence(settings))
+
+
+def champion_sequence(settings: Settings) -> int:
+    """Return the number of the promotion that serves, 0 where nothing was promoted."""
+    try:
+        return open_releases(settings).champion().sequence
+    except NoChampionError:
+        return 0
 
 
 def champion_release(settings: Settings) -> Bundle:

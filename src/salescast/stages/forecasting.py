@@ -11,9 +11,8 @@ from salescast.data.files import write_frame
 from salescast.errors import StoreUnavailableError
 from salescast.release import Bundle, Release, issue_all, served_and_shadow
 from salescast.settings import Settings
-from salescast.stages.configured import champion_release, open_releases
+from salescast.stages.configured import champion_release, open_releases, record
 from salescast.stages.partitions import Each, Partition, one_by_one, pool
-from salescast.stages.spool import record
 
 
 def forecast(settings: Settings, each: Each = one_by_one) -> dict[str, Any]:
@@ -27,7 +26,7 @@ def forecast(settings: Settings, each: Each = one_by_one) -> dict[str, Any]:
     served, shadow = served_and_shadow(
         settings.releases, champion, issued(champion), issued, trusted
     )
-    recorded = record(settings, {"forecasts": served, "shadow": shadow})
+    recorded = record(settings, forecasts=served, shadow=shadow)
     write_frame(settings.build / "forecasts.parquet", served)
     result = {
         "origin": f"{served['origin'].iloc[0]:%Y-%m-%d}",

@@ -22,9 +22,8 @@ from salescast.models.forecaster import Integrated, Model, quantile_column
 from salescast.monitoring import alarms, live_scores
 from salescast.ordering.orders import item_costs
 from salescast.settings import Settings
-from salescast.stages.configured import champion_release
+from salescast.stages.configured import champion_release, champion_sequence, open_spool
 from salescast.stages.notification import notify
-from salescast.stages.spool import catch_up
 
 log = logging.getLogger("salescast")
 DAY = pd.Timedelta(days=1)
@@ -44,7 +43,8 @@ def monitor(settings: Settings, today: date | None = None, brief: bool = False) 
     now = last if today is None else pd.Timestamp(today)
     model, version = _champion(settings)
     with Ledger(settings.ledger_url) as ledger:
-        catch_up(settings, ledger)
+        ledger.require_promotion(champion_sequence(settings))
+        open_spool(settings).catch_up(ledger)
         record_outcomes(ledger, tables, brief=brief)
         raised = [*_data_alarms(settings, tables, now)]
         if model is not None:

@@ -13,8 +13,7 @@ from salescast.ordering.replenishment import SERIES, draw, planner_orders, posit
 from salescast.ordering.sample_paths import Dependence
 from salescast.release import Bundle, feature_rows, open_trial
 from salescast.settings import Costs, Settings
-from salescast.stages.configured import champion_release, order_cycle
-from salescast.stages.spool import record
+from salescast.stages.configured import champion_release, order_cycle, record
 
 FROM_FORECAST = ["receipt_id", "origin", "model_version", "data_version"]
 
@@ -35,7 +34,7 @@ def order(settings: Settings) -> dict[str, Any]:
     result = _result(orders, proposal.shadow_price, settings.product.currency)
     write_frame(settings.build / "orders.parquet", orders)
     write_json(settings.build / "orders.json", result)
-    record(settings, {"orders": orders})
+    record(settings, orders=orders)
     return result
 
 
