@@ -203,3 +203,22 @@ def test_a_workspace_made_again_starts_from_the_source(workspace, checkout):
 
     assert versions.data_version(workspace / "data") == versions.data_version(checkout / "data")
     assert not (checkout / "build" / "demo.new").exists()
+
+
+def test_a_lock_that_cannot_be_read_is_an_error_with_its_remedy(workspace):
+    """An interrupted DVC leaves an empty one: the message names the file to delete."""
+    shutil.copyfile(workspace / "config.toml", workspace / "data" / "config.toml")
+    (workspace / versions.LOCK).write_text("")
+
+    with pytest.raises(StoreUnavailableError, match="delete that file"):
+        versions.commit_version(workspace)
+
+
+def test_a_full_disk_is_called_by_its_name(workspace, monkeypatch):
+    """DVC says only that files failed to upload."""
+    monkeypatch.setattr(versions, "FULL_MB", 1e12)
+    (workspace / versions.LOCK).write_text("")
+    shutil.copyfile(workspace / "config.toml", workspace / "data" / "config.toml")
+
+    with pytest.raises(StoreUnavailableError, match="MB left: free space"):
+        versions.commit_version(workspace)

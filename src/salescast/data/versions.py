@@ -13,6 +13,8 @@ from typing import Any
 from salescast.data.store import recover
 from salescast.errors import DataQualityError, StoreUnavailableError
 
+LOCK = Path(".dvc/tmp/rwlock")
+FULL_MB = 50  # less is too little for a data version
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _PINNED = re.compile(r"md5: ([0-9a-f]{32}\.dir)")
 _DVC_CONFIG = """\
@@ -196,10 +198,31 @@ def _dvc(root: Path) -> Iterator[Any]:
         with Repo(str(root)) as repo:
             yield repo
     except (DvcException, OSError) as error:
-        raise StoreUnavailableError(f"DVC in {root}: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).split()) + _remedy(root)
+        raise StoreUnavailableError(f"DVC in {root}: {reason}") from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _remedy(root: Path) -> str:
+    """Return what DVC's message leaves out: a full disk, or a lock that it cannot read."""
+    free = shutil.disk_usage(root).free / 1e6
+    if free < FULL_MB:
+        return f"; the disk has {free:.0f} MB left: free space and run it again"
+    if has_damaged_lock(root):
+        return f"; an interrupted DVC left {root / LOCK}: delete that file"
+    return ""
+
+
+def has_damaged_lock(root: Path) -> bool:
+    """Return whether DVC's lock cannot be read: DVC then refuses to work."""
+    try:
+        return not isinstance(json.loads((root / LOCK).read_text("utf-8")), dict)
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True
 
 
 def _blame_remote(repo: Any, pinned: str, error: Exception) -> None:

@@ -22,6 +22,7 @@ CHECKS: Mapping[str, Callable[[Settings], Finding]] = {
     "space": machine.space,
     "port": machine.port,
     "data": stores.data,
+    "lock of DVC": stores.dvc_lock,
     "remote": stores.remote,
     "registry": stores.registry,
     "ledger": stores.ledger,

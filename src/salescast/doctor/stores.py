@@ -36,6 +36,13 @@ def data(settings: Settings) -> Finding:
     return Finding(f"data/ is {found}, data.dvc pins {pinned}", fix)
 
 
+def dvc_lock(settings: Settings) -> Finding:
+    """Check that DVC can read its lock, which an interrupted DVC may leave empty."""
+    if versions.has_damaged_lock(settings.root):
+        return Finding("an interrupted DVC left a damaged lock", f"rm {versions.LOCK}")
+    return Finding("DVC's lock is readable, or there is none")
+
+
 def remote(settings: Settings) -> Finding:
     """Check that DVC verifies what it pulls, and that each file of a local remote is intact."""
     config = settings.root / ".dvc" / "config"

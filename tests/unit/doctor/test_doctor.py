@@ -116,6 +116,14 @@ def test_a_flipped_bit_in_the_remote_is_found(settings: Settings) -> None:
     assert "5d/41402abc4b2a76b9719d911017c592" in stores.remote(settings).summary
 
 
+def test_a_lock_that_dvc_cannot_read_is_found(settings: Settings) -> None:
+    """An interrupted DVC leaves an empty one, and then refuses to work."""
+    assert not stores.dvc_lock(settings).fix
+    (settings.root / ".dvc/tmp").mkdir(parents=True)
+    (settings.root / ".dvc/tmp/rwlock").touch()
+    assert stores.dvc_lock(settings).fix == "rm .dvc/tmp/rwlock"
+
+
 def test_a_remote_that_is_not_verified_is_told(settings: Settings) -> None:
     """DVC would pull damage with exit code 0."""
     _remote(settings.root, b"hello", verify="false")
