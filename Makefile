@@ -192,7 +192,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 		sed -n '/^uv==/,/[^\\]$$/p' requirements.lock >.venv/uv.lock && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 			--require-hashes --requirement .venv/uv.lock; }
-	@uv=$$(command -v uv || echo $(BIN)/uv) && \
+	@(while sleep 8; do echo "  $$(ls .venv/lib/python*/site-packages | grep -c dist-info) of" \
+		"$$(grep -c '^[a-z0-9].*==' requirements.lock) packages …" >&2; done) & counting=$$!; \
+		trap "kill $$counting" EXIT; uv=$$(command -v uv || echo $(BIN)/uv) && \
 		$$uv pip install --quiet --python $(BIN)/python \
 			--require-hashes --requirement requirements.lock && \
 		$$uv pip install --quiet --python $(BIN)/python \

@@ -38,6 +38,7 @@ FOLDER = ROOT / "build" / "up"
 PIDS = FOLDER / "pids.json"
 HOST = "127.0.0.1"
 START_SECONDS = 180.0  # a slow machine starts Prefect in sixty
+REPORT_SECONDS = 8.0  # a person waits no longer than this without a line
 STOP_SECONDS = 10.0  # then a process is killed; Prefect's worker may need more, and loses nothing
 LEASES = "prefect.server.concurrency.lease_storage.filesystem"
 DRIVERS = {"prefect": "asyncpg", "mlflow": "psycopg2", "ledger": "psycopg"}
@@ -182,6 +183,7 @@ def start_all(processes: Sequence[Service], variables: Mapping[str, str]) -> Non
             api
         )  # the server has only just started: these died with the last one
         start(worker(), variables)
+        _report("flows     are deployed …")
         deploy(variables)
         mark_crashed(api, dead)  # after the automations exist, which repeat crashed runs
         for service in others:
@@ -210,12 +212,22 @@ def await_health(service: Service) -> None:
 
 
 def _wait(name: str, healthy: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    start, reported = time.monotonic(), 0.0
+    deadline = start + START_SECONDS
     while not healthy():
+        seconds = time.monotonic() - start
+        if seconds - reported > REPORT_SECONDS:
+            reported = seconds
+            _report(f"{name:10}has been starting for {seconds:.0f} s …")
         time.sleep(0.3)  # first: /proc has no command line of a process that has just begun
         if name not in running() or time.monotonic() > deadline:
             log = (FOLDER / f"{name}.log").read_text("utf-8", errors="replace")
             raise StoreUnavailableError(f"{name} did not start: {log[-800:].strip()}")
+    _report(f"{name:10}is ready")
+
+
+def _report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def answers(url: str) -> bool:
