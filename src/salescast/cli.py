@@ -131,9 +131,12 @@ def _flow(name: str, engine: Engine, settings: Settings, **options: Any) -> dict
 
         return FLOWS[name](inline(settings), **options)
     log.info("prefect   starting …")
-    from flows import on_prefect
+    from salescast.stages.progress import progress
 
-    result: dict[str, Any] = getattr(on_prefect, name)(settings.root / "config.toml", **options)
+    with progress("prefect"):
+        from flows import on_prefect
+
+        result: dict[str, Any] = getattr(on_prefect, name)(settings.root / "config.toml", **options)
     return result
 
 

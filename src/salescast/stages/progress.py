@@ -15,6 +15,9 @@ steps = logging.getLogger("salescast.steps")
 lines = logging.getLogger("salescast.progress")
 
 
+_shown: list[threading.Event] = []
+
+
 class _Latest(logging.Handler):
     """Keeps the latest message."""
 
@@ -27,7 +30,10 @@ class _Latest(logging.Handler):
 
 @contextmanager
 def progress(name: str) -> Iterator[None]:
-    """Show the name, the seconds since the start and the latest step until the block ends."""
+    """Show the name, the seconds since the start and the latest step until the block ends.
+
+    One is shown at a time: a new one ends those around it.
+    """
     latest, done, start = _Latest(), threading.Event(), time.monotonic()
 
     def line() -> str:
@@ -37,12 +43,16 @@ def progress(name: str) -> Iterator[None]:
     steps.propagate = False
     lines.setLevel(logging.INFO)
     steps.addHandler(latest)
+    for around in _shown:
+        around.set()
+    _shown.append(done)
     thread = threading.Thread(target=_show, args=(line, done), daemon=True)
     thread.start()
     try:
         yield
     finally:
         done.set()
+        _shown.remove(done)
         thread.join()
         steps.removeHandler(latest)
 
