@@ -54,7 +54,7 @@ PRIVATE = {
     "_waiting": "to be replaced by its owner",
 }
 TWICE: set[str] = set()  # modules still to be renamed by their owners
-MOST_MODULES = 167  # 115 when the clean-up is done
+MOST_MODULES = 172  # 115 when the clean-up is done
 LONGEST = 41  # 40 when the clean-up is done
 
 ARCHITECTURE = ROOT / "docs/explanation/architecture.md"
