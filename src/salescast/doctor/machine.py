@@ -7,9 +7,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import NamedTuple
-from urllib.error import URLError
-from urllib.request import urlopen
 
+import httpx
 from packaging.requirements import Requirement
 
 from salescast.settings import Settings
@@ -138,7 +137,6 @@ def listens(host: str, number: int, seconds: float = 2.0) -> bool:
 
 def _is_healthy(url: str) -> bool:
     try:
-        with urlopen(url, timeout=2) as reply:  # noqa: S310 - http, built above
-            return bool(reply.status == 200)
-    except (URLError, OSError, ValueError):
+        return httpx.get(url, timeout=2, trust_env=False).is_success
+    except httpx.HTTPError:
         return False

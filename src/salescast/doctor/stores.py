@@ -126,7 +126,8 @@ def prefect(_: Settings) -> Finding:
     if not api:
         return Finding("PREFECT_API_URL is not set: each command has its own server")
     try:
-        httpx.get(f"{api}/health", timeout=5).raise_for_status()
+        with _client(api) as client:
+            client.get("/health").raise_for_status()
     except httpx.HTTPError as error:
         return Finding(f"{api} does not answer: {error}", "make up, or unset PREFECT_API_URL")
     return Finding(f"{api} answers")
@@ -184,5 +185,10 @@ def _has_prefect(settings: Settings) -> bool:
 
 
 def _post(path: str, body: dict[str, Any]) -> Any:
-    reply = httpx.post(f"{os.environ['PREFECT_API_URL']}/{path}", json=body, timeout=30)
-    return reply.raise_for_status().json()
+    with _client(os.environ["PREFECT_API_URL"]) as client:
+        return client.post(f"/{path}", json=body).raise_for_status().json()
+
+
+def _client(api: str) -> httpx.Client:
+    remote = urlsplit(api).hostname not in {"127.0.0.1", "localhost", "::1"}
+    return httpx.Client(base_url=api, timeout=30, trust_env=remote)  # no proxy for this machine
