@@ -323,6 +323,40 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 @app.command()
+def backup(
+    destination: Annotated[Path, typer.Argument(help="A new folder.")], as_json: JsonOption = False
+) -> None:
+    """Copy ledger, registry, releases and data into a folder, while everything runs."""
+    from salescast.stages.backup import backup as copy
+
+    print_result(copy(read_settings(), destination), as_json=as_json)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="A folder that `backup` wrote.")],
+    probe: ProbeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a backup in place of what is here, after checking it; stop the services before."""
+    from salescast.stages.backup import restore as put_back
+
+    print_result(put_back(read_settings(), source, probe), as_json=as_json)
+
+
+@app.command()
+def prune(
+    keep: Annotated[int, typer.Option(min=2, help="Champions to keep, the last ones.")] = 5,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; default: only list.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List old releases and damaged files that nobody needs, or remove them."""
+    from salescast.stages.pruning import prune as remove_old
+
+    print_result(remove_old(read_settings(), keep, remove=yes), as_json=as_json)
+
+
+@app.command()
 def doctor(
     reap: Annotated[bool, typer.Option(help="End runs that a killed process left open.")] = False,
     as_json: JsonOption = False,

@@ -115,6 +115,12 @@ def _update_registry(settings: Settings, ledger: Ledger) -> None:
         done, last = last["sequence"], _last(ledger)
 
 
+def last_release(ledger: Ledger) -> Release | None:
+    """Return the release that the journal's last line names, None where nothing was promoted."""
+    last = _last(ledger)
+    return _release(last) if last else None
+
+
 def _last(ledger: Ledger) -> Change | None:
     changes = _changes(ledger)
     return changes[-1] if changes else None
