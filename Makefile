@@ -111,6 +111,9 @@ bench-%: $(INSTALLED) ## Run bench/NAME.py; the figures go to build/bench/NAME.j
 bench-forecast: $(INSTALLED) $(PEERS) ## Compare us, other libraries and the best possible
 	@$(BIN)/python -m bench.forecast
 
+bench-worlds: $(INSTALLED) $(PEERS) ## Compare every model and two libraries in twelve worlds
+	@$(BIN)/python -m bench.worlds
+
 bench-train-time: $(INSTALLED) $(PEERS) ## Time the training on a million rows, and another library's
 	@$(BIN)/python -m bench.train_time
 

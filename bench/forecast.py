@@ -7,6 +7,7 @@ size, mean of the bench's seeds. Exit code 1 if a bar is missed.
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,11 @@ import pandas as pd
 from bench import candidates, train_time
 from bench.retail import (
     BANDS,
+    DAY,
     FOLDER,
+    KEY,
     SEEDS,
+    SERIES,
     Figure,
     World,
     against_oracle,
@@ -29,11 +33,13 @@ from bench.retail import (
 )
 from salescast.contract.schema import Tables
 from salescast.evaluation.backtest import BASELINES, run
+from salescast.features import point_in_time
 from salescast.features.point_in_time import PRICE, WEATHER
 from salescast.models import response
 
 SHARPENED = 1.6  # how over-confident the issues of the stress are, on the logit
 COVARIATES = ("lead_time", "christmas", *PRICE, *WEATHER)
+CALIBRATION = 13  # weekly origins before those tested, for the spread of the peers' errors
 PEERS = ("mlforecast", "AutoETS")
 LIMITS = {  # of the issue's table: per size cost, worst band's cost, total bias, band's bias
     "demo": (1.03, 1.04, 0.025, 0.035),
@@ -67,11 +73,14 @@ def everybody(seen: World) -> list[pd.DataFrame]:
 def peers(seen: World, folder: Path) -> list[pd.DataFrame]:
     """Return the predictions of other libraries on the same origins and covariates.
 
-    They are spared what is not theirs: they learn from un-censored demand, with each day's
-    weather as issued at one lead drawn at random, and get counts around their means.
+    They learn from un-censored demand, with each day's weather as issued at one lead drawn at
+    random, and get counts around their means, as spread as their errors at earlier origins.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    history, served = _for_peers(seen)
+    calibration = [seen.tested[0] - pd.Timedelta(weeks=n) for n in range(CALIBRATION, 0, -1)]
+    earlier = point_in_time.build(seen.tables, calibration)
+    seen = replace(seen, rows=pd.concat([seen.rows, earlier], ignore_index=True))
+    history, served = _for_peers(seen, [*calibration, *seen.tested])
     history.to_parquet(folder / "history.parquet")
     served.to_parquet(folder / "served.parquet")
     python = FOLDER / ".venv" / "bin" / "python"
@@ -80,7 +89,7 @@ def peers(seen: World, folder: Path) -> list[pd.DataFrame]:
     return [_peer(seen, folder, name) for name in PEERS]
 
 
-def _for_peers(seen: World) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _for_peers(seen: World, origins: Sequence[pd.Timestamp]) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows = seen.rows.assign(unique_id=seen.rows["store_id"] + "|" + seen.rows["item_id"])
     rows = rows.rename(columns={"date": "ds"})
     key = ["unique_id", "ds"]
@@ -90,25 +99,19 @@ def _for_peers(seen: World) -> tuple[pd.DataFrame, pd.DataFrame]:
     drawn = rows[rows["ds"] <= last].sample(frac=1.0, random_state=0).drop_duplicates(key)
     history = drawn[[*key, *COVARIATES]].merge(demand[[*key, "y"]], on=key, how="left")
     history["y"] = history["y"].fillna(0.0)  # closed: they need a value on each day
-    served = rows.loc[rows["origin"].isin(seen.tested), [*key, "origin", *COVARIATES]]
+    served = rows.loc[rows["origin"].isin(origins), [*key, "origin", *COVARIATES]]
     return history.sort_values(key, ignore_index=True), served
 
 
 def _peer(seen: World, folder: Path, name: str) -> pd.DataFrame:
-    """Return a peer's predictions: counts around its means, as spread as its errors in training."""
-    found = pd.read_parquet(folder / f"{name}.parquet")
-    fitted = pd.read_parquet(folder / f"{name}-fitted.parquet")
-    for rows in (found, fitted):
-        rows[["store_id", "item_id"]] = rows.pop("unique_id").str.split("|", expand=True).to_numpy()
-    names = {"ds": "date", "mean": name}
-    found, fitted = found.rename(columns=names), fitted.rename(columns=names)
-    for rows in (found, fitted):
-        rows[name] = rows[name].clip(lower=1e-3)
-    dates = [c for c in ("origin", "date") if c in found]
-    found[dates] = found[dates].astype("datetime64[us]")
-    fitted["date"] = fitted["date"].astype("datetime64[us]")
-    train = fitted.merge(seen.past(seen.tested[0])[["store_id", "item_id", "date", "units"]])
-    served = seen.rows.merge(found, on=["store_id", "item_id", "origin", "date"])
+    """Return a peer's predictions: counts around its means."""
+    means = pd.read_parquet(folder / f"{name}.parquet").rename(columns={"ds": "date", "mean": name})
+    means[SERIES] = means.pop("unique_id").str.split("|", expand=True).to_numpy()
+    means[name] = means[name].clip(lower=1e-3)
+    means[["origin", "date"]] = means[["origin", "date"]].astype("datetime64[us]")
+    tested = means["origin"].isin(seen.tested)
+    train = means[~tested].merge(seen.past(seen.tested[0])[[*DAY, "units"]], on=DAY)
+    served = seen.rows.merge(means[tested], on=KEY)
     return candidates.around_mean(seen, name, train, served)
 
 

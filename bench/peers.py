@@ -1,9 +1,9 @@
-"""Forecasts of other libraries, in an environment of their own: means, and fits in training.
+"""Forecasts of other libraries, in an environment of their own: means.
 
 Run by bench/forecast.py as `peers.py FOLDER` in build/bench/.venv, and by bench/train_time.py
 as `peers.py train FOLDER`, by bench/scale.py as `peers.py scale FOLDER`. Reads history.parquet
 (unique_id, ds, y, covariates) and served.parquet (unique_id, origin, ds, covariates); writes
-NAME.parquet (unique_id, origin, ds, mean) and NAME-fitted.parquet (unique_id, ds, mean).
+NAME.parquet (unique_id, origin, ds, mean).
 """
 
 import json
@@ -25,7 +25,7 @@ COVARIATES += ["wet", "rain_mm", "storm", "spell", "temp_anomaly"]
 STATIC = ["store", "item"]
 HORIZON, EVERY, REFIT = 14, 7, 13
 RECALL = 120  # days that the longest lag and rolling mean need
-ETS_SAMPLE, ETS_DAYS = 7, 730  # every seventh series: all of them would take minutes a seed
+MANY, ETS_SAMPLE, ETS_DAYS = 50, 7, 730  # of many, every seventh: all would take minutes a seed
 TREES = {"n_estimators": 300, "learning_rate": 0.05, "num_leaves": 31, "min_child_samples": 50}
 
 
@@ -47,47 +47,45 @@ def with_static(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**{n: parts[i].astype("category") for i, n in enumerate(STATIC)})
 
 
-def mlforecast(history: pd.DataFrame, served: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def mlforecast(history: pd.DataFrame, served: pd.DataFrame) -> pd.DataFrame:
     """Fit where the product refits, forecast at each origin."""
-    history, found, fitted = with_static(history), [], []
+    history, parts = with_static(history), []
     origins = sorted(served["origin"].unique())
     for start in range(0, len(origins), REFIT):
         model = learner()
-        model.fit(history[history["ds"] <= origins[start]], static_features=STATIC, fitted=True)
-        fitted.append(model.forecast_fitted_values())
+        model.fit(history[history["ds"] <= origins[start]], static_features=STATIC)
         for origin in origins[start : start + REFIT]:
             recent = history["ds"].between(origin - pd.Timedelta(days=RECALL), origin)
             ahead = served[served["origin"] == origin].drop(columns="origin")
-            parts = model.predict(HORIZON, new_df=history[recent], X_df=ahead)
-            found.append(parts.assign(origin=origin))
-    return pd.concat(found), pd.concat(fitted).drop_duplicates(["unique_id", "ds"])
+            part = model.predict(HORIZON, new_df=history[recent], X_df=ahead)
+            parts.append(part.assign(origin=origin))
+    return pd.concat(parts)
 
 
-def auto_ets(history: pd.DataFrame, windows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return forecasts of a sample of series; smoothing goes on between fits."""
-    names = sorted(history["unique_id"].unique())[::ETS_SAMPLE]
+def auto_ets(history: pd.DataFrame, windows: int) -> pd.DataFrame:
+    """Return forecasts, of a sample where there are many series; smoothing goes on between fits."""
+    names = sorted(history["unique_id"].unique())
+    names = names[:: ETS_SAMPLE if len(names) > MANY else 1]
     late = history["ds"] > history["ds"].max() - pd.Timedelta(days=ETS_DAYS)
     sample = history.loc[history["unique_id"].isin(names) & late, ["unique_id", "ds", "y"]]
     ets = StatsForecast(models=[AutoETS(season_length=7, alias="mean")], freq="D", n_jobs=1)
-    found = ets.cross_validation(
-        h=HORIZON, df=sample, step_size=EVERY, n_windows=windows, refit=REFIT, fitted=True
+    forecasts = ets.cross_validation(
+        h=HORIZON, df=sample, step_size=EVERY, n_windows=windows, refit=REFIT
     )
-    fitted = ets.cross_validation_fitted_values().drop_duplicates(["unique_id", "ds"])
-    return found.rename(columns={"cutoff": "origin"}), fitted
+    return forecasts.rename(columns={"cutoff": "origin"})
 
 
 def main(folder: Path) -> None:
     """Read, forecast, write."""
     history = pd.read_parquet(folder / "history.parquet")
     served = pd.read_parquet(folder / "served.parquet")
-    answers = {
+    forecasts = {
         "mlforecast": mlforecast(history, served),
         "AutoETS": auto_ets(history, served["origin"].nunique()),
     }
-    for name, (found, fitted) in answers.items():
-        found["mean"] = found["mean"].clip(lower=0.0)
-        found[["unique_id", "origin", "ds", "mean"]].to_parquet(folder / f"{name}.parquet")
-        fitted[["unique_id", "ds", "mean"]].to_parquet(folder / f"{name}-fitted.parquet")
+    for name, rows in forecasts.items():
+        rows["mean"] = rows["mean"].clip(lower=0.0)
+        rows[["unique_id", "origin", "ds", "mean"]].to_parquet(folder / f"{name}.parquet")
 
 
 def train(folder: Path) -> dict[str, float]:

@@ -53,14 +53,23 @@ class World:
 
 
 def world(
-    size: Any, seed: int, change: Callable[[dict[str, Any]], Tables] = lambda tables: tables
+    size: Any,
+    seed: int,
+    change: Callable[[dict[str, Any]], Tables] = lambda tables: tables,
+    *,
+    process: str = "base",
+    levels: Sequence[float] = (),
 ) -> World:
-    """Simulate three years; `change` alters the tables as delivered, before anyone sees them."""
-    retailer, settings = Retailer(size, seed), read_settings(CONFIG)
+    """Simulate three years; `change` alters the tables as delivered.
+
+    `process`: the simulator's world; `levels`: quantiles beside the configured ones.
+    """
+    retailer, settings = Retailer(size, seed, world=process), read_settings(CONFIG)
     delivered = retailer.deliver(START, EMBEDDED_END)
     tables = change({name: schema.conform(name, rows) for name, rows in delivered.items()})
     trained, tested = origins(settings, tables)
     how = recipe(settings, tables)
+    how = replace(how, quantiles=tuple(sorted({*how.quantiles, *levels})))
     best = oracle.as_issued(retailer, tested, how.quantiles, settings.forecast.horizon)
     return World(
         tables,
