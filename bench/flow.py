@@ -5,25 +5,23 @@ its end. The server is started once beforehand and measured aside.
 """
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import httpx
 import psutil
 
 from bench.retail import Figure, publish
+from tests.prefect_server import prefect_server
 
 ROOT = Path(__file__).parent.parent
 ROUNDS = 2
-PATIENCE = 300  # seconds for a server to start on a busy machine
 CLI = [sys.executable, "-c", "from salescast.cli import main; main()"]
 CORE = (
     "salescast.evaluation.backtest, salescast.release.issuing, salescast.evaluation.gate, "
@@ -77,43 +75,14 @@ def life(engine: str, variables: Mapping[str, str]) -> Spent:
     return spend([*CLI, *words], variables)
 
 
-@contextmanager
-def server(home: Path) -> Iterator[tuple[str, float]]:
-    """Start a Prefect server on a fresh home; yield its address and the seconds it took."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "prefect", "server", "start", "--no-ui", "--port", str(port)]
-    start = time.perf_counter()
-    with (home / "server.log").open("w") as log:
-        process = subprocess.Popen(  # noqa: S603 - ours
-            command, env=os.environ | {"PREFECT_HOME": str(home)}, stdout=log, stderr=log
-        )
-    try:
-        api = f"http://127.0.0.1:{port}/api"
-        while not _answers(api):
-            if process.poll() is not None or time.perf_counter() - start > PATIENCE:
-                raise SystemExit(f"no Prefect server: {(home / 'server.log').read_text()}")
-            time.sleep(0.1)
-        yield api, time.perf_counter() - start
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _answers(api: str) -> bool:
-    try:
-        return httpx.get(f"{api}/health", timeout=5).is_success
-    except httpx.TransportError:
-        return False
-
-
 def figures() -> Iterator[Figure]:
     """Measure the engines in turn, then a newcomer's first run and the imports."""
     with tempfile.TemporaryDirectory() as folder:
         home, fresh = Path(folder), Path(folder) / "fresh"
-        with server(home) as (api, seconds):
-            served = {"PREFECT_HOME": str(home), "PREFECT_API_URL": api}
+        start = time.perf_counter()
+        with prefect_server(home) as server:
+            seconds = time.perf_counter() - start
+            served = {"PREFECT_HOME": str(home), "PREFECT_API_URL": server.api}
             pairs = [(life("inline", {}), life("prefect", served)) for _ in range(ROUNDS)]
         first = life("prefect", {"PREFECT_HOME": str(fresh)})
     ratio = median(prefect.seconds / inline.seconds for inline, prefect in pairs)

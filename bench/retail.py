@@ -4,6 +4,8 @@ True demand and the oracle are asked here and in tests alone; no model sees them
 """
 
 import json
+import resource
+import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -152,6 +154,18 @@ def _compared(
         "coverage": a["coverage_80"] - b["coverage_80"],
         "money": a["cost"],
     }
+
+
+def run_json(*command: str | Path) -> dict[str, float]:
+    """Run a command and return the JSON of its last line."""
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ours
+    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def peak_gb() -> float:
+    """Return the peak memory of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def too_good(scores: Mapping[str, Any]) -> bool:

@@ -8,9 +8,7 @@ are built beside them. The stage `train` fits the model and its blind twin.
 
 import json
 import re
-import resource
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from bench.retail import CONFIG, FOLDER, Figure, publish
+from bench.retail import CONFIG, FOLDER, Figure, peak_gb, publish, run_json
 from flows.engine import inline
 from godatamarkets import Retailer
 from godatamarkets.catalogue import START
@@ -110,19 +108,11 @@ def stage(settings: Settings, name: str) -> dict[str, float]:
     before = time.perf_counter()
     run(name)
     seconds = time.perf_counter() - before
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    return {"seconds": seconds, "peak_gb": peak}
+    return {"seconds": seconds, "peak_gb": peak_gb()}
 
 
 def _apart(*words: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.scale", *words]
-    return _spent(command)
-
-
-def _spent(command: list[str]) -> dict[str, float]:
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ours
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return run_json(sys.executable, "-m", "bench.scale", *words)
 
 
 def measure(copies: int) -> dict[str, Spent]:
@@ -133,10 +123,8 @@ def measure(copies: int) -> dict[str, Spent]:
     _apart("release", size)
     found[STAGES[2]] = _apart("stage", size, STAGES[2])
     _apart("hand-over", size)
-    python = str(FOLDER / ".venv" / "bin" / "python")
-    found["peer"] = _spent(
-        [python, str(Path(__file__).with_name("peers.py")), "scale", str(folder(copies))]
-    )
+    script = Path(__file__).with_name("peers.py")
+    found["peer"] = run_json(FOLDER / ".venv" / "bin" / "python", script, "scale", folder(copies))
     print(copies, json.dumps(found), file=sys.stderr, flush=True)
     shutil.rmtree(folder(copies))
     return found

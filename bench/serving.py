@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -33,10 +32,10 @@ from salescast.contract import schema
 from salescast.data import store
 from salescast.features import point_in_time
 from salescast.settings import CONFIG_VARIABLE, Settings, read_settings
+from tests.prefect_server import process_of, wait
 
 CONNECTIONS, SECONDS, ROUNDS = 8, 4.0, 5
 WORKSPACE = FOLDER / "serving"
-PATIENCE = 180  # seconds for a server to start on a busy machine
 PRODUCT, MLFLOW, PLAIN, CEILING = "ours", "mlflow models serve", "FastAPI + DataFrame", "constant"
 
 
@@ -104,31 +103,18 @@ def started(server: Server, settings: Settings, log: Path) -> Iterator[int]:
         "BENCH_ANSWER": str(log.with_name("constant.json")),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    with log.open("w") as output:
-        process = subprocess.Popen(  # noqa: S603 - ours
-            [*server.command, "--port", str(port)],
-            env=os.environ | variables,
-            cwd=ROOT,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        _wait(f"http://127.0.0.1:{port}{server.alive}", process, log)
+    command = [*server.command, "--port", str(port)]
+    with process_of(command, os.environ | variables, log):
+        wait(lambda: _answers(f"http://127.0.0.1:{port}{server.alive}"), log, every=0.2)
         yield port
-    finally:
-        process.terminate()
-        process.wait()
 
 
-def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - loopback
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise SystemExit(f"{url} does not answer: {log.read_text()[-2000:]}")
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - loopback
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
 
 
 def measured(port: int, server: Server, seconds: float = SECONDS) -> dict[str, Any]:

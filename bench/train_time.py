@@ -4,15 +4,13 @@ Each fit runs in a process of its own, so that its peak memory is its own.
 """
 
 import json
-import resource
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pandas as pd
 
-from bench.retail import FOLDER, Figure, publish, world
+from bench.retail import FOLDER, Figure, peak_gb, publish, run_json, world
 from godatamarkets.catalogue import EMBEDDED_END
 from salescast.models import forecaster
 from salescast.settings import read_settings
@@ -38,25 +36,15 @@ def train_product() -> dict[str, float]:
     rows, happened = (pd.read_parquet(INPUT / f"{n}.parquet") for n in ("rows", "happened"))
     before = time.perf_counter()
     forecaster.fit(rows, happened, "integrated", how.model_dump(), how.seed)
-    return {"seconds": time.perf_counter() - before, "rows": len(happened), "peak_gb": _peak()}
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-
-
-def _run(*command: str | Path) -> dict[str, float]:
-    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - ours
-    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    return {"seconds": time.perf_counter() - before, "rows": len(happened), "peak_gb": peak_gb()}
 
 
 def figures() -> list[Figure]:
     """Measure both, one after the other."""
     prepare()
-    product = _run(sys.executable, "-m", "bench.train_time", "product")
+    product = run_json(sys.executable, "-m", "bench.train_time", "product")
     script = Path(__file__).with_name("peers.py")
-    peer = _run(FOLDER / ".venv" / "bin" / "python", script, "train", INPUT)
+    peer = run_json(FOLDER / ".venv" / "bin" / "python", script, "train", INPUT)
     assert product["rows"] == peer["rows"]
     ratio = product["seconds"] / peer["seconds"]
     return [
