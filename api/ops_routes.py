@@ -1,4 +1,4 @@
-"""Probes and metrics for whoever operates the service."""
+"""Probes and metrics for the operators of the service."""
 
 from fastapi import APIRouter, Request, Response
 

@@ -1,6 +1,6 @@
 """A product of one's own: this repository with another name and without the simulated retailer.
 
-`new NAME DEST` makes it, with a history of its own: one commit, which the branch `upstream` keeps.
+`new NAME DEST` makes it, with a new history: one commit, which the branch `upstream` keeps.
 `update UPSTREAM`, in the fork, makes the same from the newest upstream commit, commits it on
 `upstream` and merges that, so that git sees what both sides changed since.
 The paths of fork_removes.txt are left out, and every block between comments that say "simulated".

@@ -1,4 +1,4 @@
-"""One comment of ours on a pull request, by GitHub's API.
+"""One comment on a pull request, by GitHub's API.
 
 In a workflow GitHub sets GITHUB_API_URL and GITHUB_REPOSITORY; the step passes the token.
 """

@@ -192,7 +192,7 @@ def start_all(processes: Sequence[Service], variables: Mapping[str, str]) -> Non
 
 
 def start(service: Service, variables: Mapping[str, str]) -> None:
-    """Start a process in a session of its own and record its id."""
+    """Start a process in a new session and record its id."""
     with (FOLDER / f"{service.name}.log").open("w") as log:
         process = subprocess.Popen(  # noqa: S603 - a fixed command
             service.command,

@@ -38,7 +38,7 @@ class Scope(StrEnum):
 
 
 class Engine(StrEnum):
-    """Who runs the steps."""
+    """What runs the steps."""
 
     prefect = "prefect"
     inline = "inline"

@@ -4,7 +4,7 @@
     ├── ConfigError              config.toml or the environment is wrong
     ├── DataQualityError         delivered or stored data break the contract
     ├── NotEnoughHistoryError    too few days to train, backtest or forecast
-    ├── UnknownSeriesError       a store or item nobody has heard of
+    ├── UnknownSeriesError       an unknown store or item
     ├── UnknownReceiptError      a receipt that no forecast carries
     ├── ReceiptNotRebuilt        the forecast of a receipt cannot be made again
     ├── NoChampionError          no model has been promoted yet
@@ -36,7 +36,7 @@ class DataQualityError(SalescastError):
 
 
 class NotEnoughHistoryError(SalescastError):
-    """Too few days of history for what was asked."""
+    """The history is too short."""
 
 
 class UnknownSeriesError(SalescastError):
@@ -61,7 +61,7 @@ class GateRefused(SalescastError):  # noqa: N818 - the name is the verdict
     exit_code = 3
 
 
-class PromotionConflict(SalescastError):  # noqa: N818 - it is nobody's error
+class PromotionConflict(SalescastError):  # noqa: N818 - a normal result of a race
     """Somebody else promoted meanwhile; nothing was changed."""
 
 

@@ -1,6 +1,6 @@
 """`config.toml` and the environment, read once by a shell and passed on.
 
-The folder that holds the file is the workspace: `data/` and `build/` lie beside it.
+The folder that holds the file is the workspace: it also has `data/` and `build/`.
 `SALESCAST_CONFIG=…/config.toml` chooses another one; `SALESCAST_SECTION__KEY` overrides a key.
 A variable without `__`, such as an orchestrator's SALESCAST_PORT, is no setting.
 """
@@ -27,7 +27,7 @@ class _Section(BaseModel):
 
 
 class Product(_Section):
-    """Who we are."""
+    """Names of the product and the retailer."""
 
     name: str
     retailer: str

@@ -146,7 +146,7 @@ def missing_step(build: Path, stage: str) -> str:
 
 
 def replace(path: Path, write: Callable[[Path], Any]) -> Path:
-    """Let `write` fill a file beside `path`, then put it in place in one step.
+    """Let `write` fill a temporary file next to `path`, then replace `path` in one step.
 
     Raises StoreUnavailableError when the disk is full or not writable; the old file stays.
     """

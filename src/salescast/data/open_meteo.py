@@ -73,8 +73,8 @@ def fetch(
 def rain_probability(precip_mm: pd.Series) -> pd.Series:
     """Return 0.05 + 0.9 · (1 − exp(−mm)): a chance of rain from a forecast amount, never certain.
 
-    Previous runs carry no probability. This one only has the right order; how much a lead is to
-    be believed is learned by the recalibration of `models.calibration`.
+    Previous runs have no probability. This one only ranks the days; the recalibration of
+    `models.calibration` learns how reliable each lead time is.
     """
     return 0.05 - 0.9 * np.expm1(-precip_mm)
 

@@ -53,7 +53,7 @@ def rehearsing() -> Iterator[None]:
 def read(data: Path, table: str, keep: Keep | None = None) -> pd.DataFrame:
     """Return the stored rows of `table`, oldest knowledge first; none where nothing is stored.
 
-    `keep` says, a month at a time, what of it is wanted: no more than that is held at once.
+    `keep` filters each month as it is read, so that no more than its result is held.
     Raises DataQualityError naming the file that is damaged or lacks a column.
     """
     recover(data)
@@ -199,7 +199,7 @@ def _merge(table: str, stored: pa.Table, delivered: pd.DataFrame) -> pa.Table:
     contract = TABLES[table]
     identity = list(dict.fromkeys((contract.known_at, *contract.key)))
     last = pc.max(stored[contract.known_at]).as_py()
-    later = last is None or delivered[contract.known_at].min() > last  # nothing is told twice then
+    later = last is None or delivered[contract.known_at].min() > last  # none repeats a stored row
     rows = delivered if later else pd.concat([_frame(stored), delivered])
     once = rows.drop_duplicates(identity, keep="first")
     merged = pa.Table.from_pandas(once, schema=_schema(table), preserve_index=False)

@@ -61,7 +61,7 @@ class Database:
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        """Yield a transaction in which nobody else writes."""
+        """Yield a transaction with an exclusive right to write."""
         with self._transaction() as connection:
             _lock(connection)
             yield connection
@@ -141,7 +141,7 @@ def open_engine(url: str) -> sa.Engine:
         engine = sa.create_engine(
             parsed,
             connect_args={patience: PATIENCE_SECONDS},
-            hide_parameters=True,  # what was sold is nobody's business in a traceback
+            hide_parameters=True,  # a traceback must not show sales
             json_serializer=as_json,
             json_deserializer=from_json,  # four times as fast as the standard library's
             pool_pre_ping=True,

@@ -24,7 +24,7 @@ class ForecastRecords(Database):
         """Write served forecasts, one row per receipt and date; return how many were new.
 
         Columns: those of `forecasts.issue` and made_at; others are left out. `shadow`: they were
-        made beside the served ones and answered nobody.
+        forecasts of a version in the shadow, served to no caller.
         Raises DataQualityError where a column is missing or a number is not finite.
         """
         labels = [name for name in frame if QUANTILE.fullmatch(str(name))]
@@ -47,7 +47,7 @@ class ForecastRecords(Database):
         """Return the forecasts for dates from `since` to `until`, both included.
 
         One column per quantile (p05 …), NaN where a forecast has none of that level. `shadow`:
-        those that answered nobody instead.
+        the forecasts of a version in the shadow instead.
         """
         table = SHADOWS if shadow else FORECASTS
         at, query = table.c, sa.select(table)

@@ -10,7 +10,7 @@ MEASURES = ("place_silent", "series_overdue", "gauge_overdue", "leads_vs_usual")
 KEYS = ("store_id", "item_id", "location_id", "date", "issued_on", "newest")
 ALWAYS = 8  # of the same weekday with sales: the ninth without any is a question
 HALF_YEAR = 182
-LONG_AGO = 60  # days of silence after which nobody expects a series or a gauge any more
+LONG_AGO = 60  # days without rows after which a series or a gauge is no longer expected
 REGULAR = 28  # trading days with a row, to call a series regular
 
 
@@ -73,7 +73,7 @@ def _with_stores(names: pd.DataFrame, has_row: np.ndarray) -> tuple[pd.DataFrame
 
 
 def _trading(has_row: np.ndarray) -> np.ndarray:
-    """Return the days on which somebody traded; a silence longer than ever counts as trade."""
+    """Return the trading days; a gap longer than any before counts as trading days without rows."""
     trading = np.asarray(has_row.any(axis=0))
     silent = len(trading) - 1 - np.flatnonzero(trading)[-1] if trading.any() else 0
     if silent > _longest_pause(trading):

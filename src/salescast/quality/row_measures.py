@@ -1,4 +1,4 @@
-"""Measures of single rows: columns added beside the contract's own."""
+"""Measures of single rows: columns added to those of the contract."""
 
 from collections.abc import Callable
 

@@ -38,7 +38,7 @@ class Scope:
         return int(day_numbers([self.until - pd.Timedelta(microseconds=1)])[0])
 
     def fresh_days(self, table: str) -> NDArray[np.int64]:
-        """Return the plausible days that fresh rows speak of, sorted."""
+        """Return the plausible days of the new rows, sorted."""
         days = np.unique(day_numbers(self.rows(table)["date"]))
         return days[(days <= self.last_day) & (days > self.last_day - OLDEST)]
 

@@ -2,7 +2,7 @@
 
 A check is one line: measures of a frame (a table's rows, or `arrivals`: what should have come) and
 the range that each must lie in; unknown passes. The measures are columns of the contract or are
-computed beside them by `row_measures`, `trade` and `gauges`.
+computed from them by `row_measures`, `trade` and `gauges`.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Jinja2 templates beside the code, and how they print numbers. Values are always escaped."""
+"""Jinja2 templates next to the code, and how they print numbers. Values are always escaped."""
 
 from math import isfinite
 from pathlib import Path

@@ -22,8 +22,8 @@ def adapt(settings: Settings, since: date | None = None) -> Settings:
 
     Default: `model.since`, the day the monitor last named, or the one the champion learned; without
     any of them nothing changes. The backtest's cutoffs lie on the days since: scores of the years
-    before would praise what no longer holds. Where weekly cutoffs would be too few there is one a
-    day. Against a champion that has not learned of the shift, the gate asks for 95 % instead of
+    before would reward a model of the old demand. If weekly cutoffs are too few there is one a day.
+    Against a champion that has not learned of the shift, the gate asks for 95 % instead of
     99 % confidence.
     """
     learned = _champions_shift(settings)

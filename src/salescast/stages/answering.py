@@ -1,4 +1,4 @@
-"""Answer: start the API as a process of its own and fetch one forecast from it over HTTP."""
+"""Answer: start the API in a separate process and fetch one forecast over HTTP."""
 
 import os
 import socket

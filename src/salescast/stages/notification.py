@@ -1,4 +1,4 @@
-"""Who is told of alarms: the only user of Apprise, imported when somebody is to be told.
+"""Notification of alarms: the only user of Apprise, imported when a message is sent.
 
 A webhook is json://host/path, Slack slack://…, e-mail mailtos://…; Apprise knows a hundred more.
 """

@@ -1,7 +1,7 @@
 """A chain cut by stores: a process holds one partition of it, and several may work at once.
 
-What is made of a store's rows leans on its place's weather and its items' levels in the chain
-(`levels`), on nothing else of other stores. So features and forecasts are made partition by
+The features of a store depend on the weather of its place and on its items' levels in the chain
+(`levels`), on no other rows of other stores. So features and forecasts are made partition by
 partition and joined in the order they have in one piece: the same rows, bit for bit.
 """
 
@@ -54,7 +54,7 @@ def partitions(settings: Settings) -> list[Partition]:
 def pool(
     settings: Settings, origins: Sequence[pd.Timestamp], horizon: int, each: Each
 ) -> tuple[list[Partition], pd.DataFrame]:
-    """Return the partitions that have a series at some origin, and what all of them lean on."""
+    """Return the partitions with a series at some origin, and the chain's sales for all of them."""
     parts = partitions(settings)
     shares = each(partial(_share, settings, origins, horizon), parts)
     chain = levels.chain_sales(shares, origins)

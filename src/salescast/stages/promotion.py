@@ -143,7 +143,7 @@ def _serves_intact(settings: Settings, serving: Change, number: str) -> bool:
 def _approver(
     settings: Settings, number: str, approve: str | None, approver: str | None
 ) -> str | None:
-    """Return who approved, None where nobody did and nobody has to."""
+    """Return who approved, None without an approval where none is required."""
     if approve and approve.strip():
         return approver or getpass.getuser()
     if settings.gate.approval:
