@@ -155,6 +155,34 @@ def test_a_refusal_is_not_tried_again(attempts: Callable[..., int]) -> None:
     assert attempts(GateRefused("too biased"), times=9) == 1
 
 
+def test_a_refused_challenger_is_a_completed_run_of_that_name(
+    server: Server, tmp_path: Path
+) -> None:
+    """A verdict is no crash: the run is COMPLETED, its state is called Refused and has reasons."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows import on_prefect
+
+    (tmp_path / "config.toml").write_text((ROOT / "config.toml").read_text())
+    check = {"name": "bias", "passed": False, "reason": "bias is +40%"}
+    refused = {"verdict": "refuse", "version": 3, "checks": [check]}
+    write_json(tmp_path / "build" / "decision.json", refused)
+    with temporary_settings({PREFECT_API_URL: server.api}):
+        result = on_prefect.deploy(tmp_path / "config.toml")
+        APILogWorker.instance().drain()
+        EventsWorker.drain_all()
+
+    runs = server.post(
+        "flow_runs/filter", {"flow_runs": {"state": {"name": {"any_": ["Refused"]}}}}
+    )
+    assert result == refused
+    assert [(run["state_type"], run["state"]["message"]) for run in runs] == [
+        ("COMPLETED", "bias is +40%")
+    ]
+
+
 def test_a_flow_run_whose_worker_was_killed_is_found_and_ended(
     server: Server, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

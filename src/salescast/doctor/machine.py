@@ -4,13 +4,14 @@ import re
 import shutil
 import socket
 import sys
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import requires
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 from packaging.requirements import Requirement
 
+from salescast.release.bundle import installed
 from salescast.settings import Settings
 
 OLDEST, NEWEST = (3, 11), (3, 13)
@@ -116,14 +117,6 @@ def port(settings: Settings) -> Finding:
         return Finding(f"{host}:{number} is served by salescast")
     fix = "stop what listens there, or set serving.port or SALESCAST_SERVING__PORT"
     return Finding(f"{host}:{number} is taken by something else", fix)
-
-
-def installed(name: str) -> str | None:
-    """Return the installed version of a package, or None."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def listens(host: str, number: int, seconds: float = 2.0) -> bool:

@@ -3,8 +3,6 @@
 import hashlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
 from typing import Any
 
 import pandas as pd
@@ -15,6 +13,7 @@ from salescast.data.files import read_json
 from salescast.evaluation.backtest import CHALLENGER, SEGMENTS
 from salescast.registry import Registry, Version
 from salescast.registry.runs import Tried
+from salescast.release.bundle import installed
 from salescast.reports import Listing, Section
 from salescast.settings import Settings
 
@@ -242,7 +241,7 @@ def _gate(decision: Mapping[str, Any]) -> Section:
 
 
 def _environment(settings: Settings) -> Section:
-    packages = {name: _installed(name) for name in PACKAGES}
+    packages = {name: installed(name) for name in PACKAGES}
     rows: list[Sequence[object]] = [
         ("what", "version"),
         ("Python", platform.python_version()),
@@ -252,13 +251,6 @@ def _environment(settings: Settings) -> Section:
     ]
     lead = "What it was trained with; requirements.lock of the commit pins the rest."
     return Section("Training environment", lead, (), [Listing("Versions and seeds", rows)])
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return installed(name)
-    except PackageNotFoundError:  # a trainer may do without DVC or Prefect
-        return None
 
 
 def _lineage(version: Version, registry: Registry) -> Section:
