@@ -75,3 +75,21 @@ def test_each_command_of_the_prose_is_understood(page: str, words: list[str]) ->
     group: Any = get_command(command_line())
     command = group.commands[words[0]]
     assert command.make_context(words[0], words[1:], resilient_parsing=False).params is not None
+
+
+PATH = re.compile(
+    r"`((?:\w[\w.-]*/)+[\w.-]*\.(?:py|md|toml|yaml|json|jinja)"
+    r"|(?:src|api|flows|scripts|tests|docs|salescast)/[\w/]*)`"
+)
+
+
+def test_each_path_in_the_prose_exists() -> None:
+    """A file that was renamed is renamed on the pages, too; what a run writes is left out."""
+    paths = {(page.name, path) for page in PROSE for path in PATH.findall(page.read_text("utf-8"))}
+    roots = [ROOT, ROOT / "src", ROOT / "src/salescast"]
+    written = ("build/", "uk/")
+    assert [
+        (page, path)
+        for page, path in sorted(paths)
+        if not path.startswith(written) and not any((root / path).exists() for root in roots)
+    ] == []
