@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from salescast.contract import schema
 from salescast.contract.schema import Tables
-from salescast.models.forecaster import Model
+from salescast.models.forecaster import Forecaster
 from salescast.release.issuing import SERIES
 
 Key = tuple[str, str]  # store_id, item_id
@@ -29,7 +29,7 @@ class ModelInputs:
     `scorecard` are those of the release.
     """
 
-    model: Model
+    model: Forecaster
     contract: Mapping[str, Any]
     scorecard: Mapping[str, Any]
     rows: pd.DataFrame
@@ -40,7 +40,7 @@ class ModelInputs:
 
 
 def model_inputs(
-    model: Model,
+    model: Forecaster,
     rows: pd.DataFrame,
     tables: Tables,
     contract: Mapping[str, Any],

@@ -182,7 +182,7 @@ def load(settings: Settings, bundle: Bundle, data_version: str, sequence: int = 
     challenge = partial(issue_all, tables=tables, data_version=data_version)
     trusted = settings.model.trusted_types
     served, shadow = served_and_shadow(settings.releases, bundle, issued, challenge, trusted)
-    about = {**bundle.about, "release": bundle.digest, "trained_until": bundle.model.trained_until}
+    about = {**bundle.about, "release": bundle.digest, "trained_until": bundle.model.trained_until_}
     snapshot = make_snapshot(served, tables, inputs, about)
     champion = {**snapshot.provenance, "model_version": bundle.version}
     # Last: a forecast that fails is not recorded. It is served also while the ledger is away.

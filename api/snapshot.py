@@ -15,8 +15,7 @@ import pandas as pd
 from api.model_inputs import Key, ModelInputs
 from salescast.contract import schema
 from salescast.contract.schema import Tables
-from salescast.models.explanation import CAUSES
-from salescast.models.forecaster import quantile_column
+from salescast.models.forecaster import CAUSES, quantile_column
 from salescast.release.issuing import SERIES
 
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))

@@ -22,7 +22,7 @@ from salescast.contract import schema
 from salescast.contract.schema import close_of
 from salescast.evaluation import backtest
 from salescast.features import point_in_time
-from salescast.models import forecaster, response
+from salescast.models import forecaster, make
 from salescast.monitoring import alarms, live_scores
 from salescast.monitoring.alarms import Limits
 from salescast.ordering.orders import unit_costs
@@ -51,32 +51,28 @@ def delivered(seed: int, faults: Sequence[str], until: pd.Timestamp) -> dict[str
     return {name: schema.conform(name, table) for name, table in rows.items()}
 
 
-def fitted(tables: schema.Tables, cutoff: pd.Timestamp) -> forecaster.Model:
+def fitted(tables: schema.Tables, cutoff: pd.Timestamp) -> forecaster.Forecaster:
     """Return the model as trained at `cutoff`, on fewer origins than in earnest."""
     settings = read_settings(CONFIG)
     how = recipe(settings, tables)
     known = [cutoff - n * 15 * DAY for n in range(1, 60)]
     rows = point_in_time.build(tables, known)
-    return forecaster.fit(rows, point_in_time.past(tables, cutoff), how.kind, how.params, how.seed)
+    return make(how.kind, how.params, how.seed).fit(rows, point_in_time.past(tables, cutoff))
 
 
 def asked(
-    tables: schema.Tables, made: forecaster.Model, cutoff: pd.Timestamp, days: int
+    tables: schema.Tables, made: forecaster.Forecaster, cutoff: pd.Timestamp, days: int
 ) -> Iterator[tuple[pd.Timestamp, list[alarms.Alarm]]]:
     """Yield each day after `cutoff` with the alarms of behaviour on it; at most `days` days."""
     settings, bars = read_settings(CONFIG), limits()
     how = recipe(settings, tables)
-    assert isinstance(made.parts, forecaster.Integrated)
     end = cutoff + days * DAY
     happened = point_in_time.past(tables, end)
     happened = happened[happened["date"] > cutoff]
-    evidence = {
-        shift: response.shift_evidence(happened, made.parts.response, shift)
-        for shift in (bars.shift, -bars.shift)
-    }
+    evidence = made.shift_evidence(happened, (bars.shift, -bars.shift))
     rows = point_in_time.build(tables, pd.date_range(cutoff, end - DAY), horizon=1)
     served = backtest.served_by(made, rows, how, "live")
-    truth = response.uncensor(happened, made.parts.response)
+    truth = made.uncensor(happened)
     costs = unit_costs(schema.latest("items", tables["items"]))
     scored = backtest.outcomes(served, truth, costs)
     scored = scored.merge(truth[["store_id", "item_id", "date", "units"]])

@@ -12,17 +12,12 @@ from sklearn.linear_model import PoissonRegressor
 from sklearn.preprocessing import StandardScaler
 
 from bench.retail import World, blocks
+from salescast.evaluation.controls import foresighted
 from salescast.features.drivers import WET_MM
 from salescast.features.point_in_time import HISTORY
-from salescast.models import boosting, forecaster, response
-from salescast.models.forecaster import (
-    WEATHER_CAME,
-    Integrated,
-    Model,
-    predict,
-    quantile_column,
-    training_rows,
-)
+from salescast.models import make, response
+from salescast.models.forecaster import Forecaster, forecast, quantile_column, training_rows
+from salescast.models.point_models import NUMBERS, SeasonalNaive
 from salescast.ordering.orders import Values
 
 PAIR = ["location_id", "date"]
@@ -32,12 +27,7 @@ SPECIAL = ("storm", "surprise", "weekend_wet", "weekend_amount")
 
 def as_it_came(rows: pd.DataFrame, happened: pd.DataFrame) -> pd.DataFrame:
     """Return feature rows with the weather that came in place of the issue: a leak."""
-    observed = happened.drop_duplicates(PAIR)[[*PAIR, *WEATHER_CAME]]
-    both = rows[PAIR].merge(observed, on=PAIR, how="left")
-    names = ("rain_probability", *WEATHER_CAME[1:])
-    seen = {n: both[c].to_numpy() for n, c in zip(names, WEATHER_CAME, strict=True)}
-    kept = {name: np.where(np.isnan(v), rows[name], v) for name, v in seen.items()}
-    return rows.assign(**kept, issued_at=NEVER.reindex(range(len(rows))).array)
+    return foresighted(rows, happened)
 
 
 def as_if_it_came(rows: pd.DataFrame) -> pd.DataFrame:
@@ -59,20 +49,20 @@ def weather_twin(seen: World, kind: str, name: str, how: str = "as if it came") 
     for known, happened, served in blocks(seen):
         fitted = _trained_on_observed(seen, kind, known, happened)
         rows = as_it_came(served, truth) if how == "as it came" else as_if_it_came(served)
-        parts.append(predict(fitted, rows, seen.recipe.quantiles, seen.recipe.critical))
+        parts.append(forecast(fitted, rows, seen.recipe.quantiles, seen.recipe.critical))
     return pd.concat(parts, ignore_index=True).assign(model=name)
 
 
 def _trained_on_observed(
     seen: World, kind: str, known: pd.DataFrame, happened: pd.DataFrame
-) -> Model:
+) -> Forecaster:
     how = seen.recipe
     if kind != "integrated":
-        return forecaster.fit(as_it_came(known, happened), happened, kind, how.params, how.seed)
-    fitted = forecaster.fit(known, happened, kind, how.params, how.seed)
-    assert isinstance(fitted.parts, Integrated)
-    sure = replace(fitted.parts.weather, normal_shape=1e6)  # the amount is what it says
-    return replace(fitted, parts=replace(fitted.parts, weather=sure))
+        return make(kind, how.params, how.seed).fit(as_it_came(known, happened), happened)
+    fitted = make(kind, how.params, how.seed).fit(known, happened)
+    # The amount is taken as issued, without the spread around it.
+    fitted.calibration_ = replace(fitted.calibration_, normal_shape=1e6)
+    return fitted
 
 
 @contextmanager
@@ -84,8 +74,8 @@ def without_special_terms() -> Iterator[None]:
     full, limit = response.terms, response.SATURATION_MM
     kept = np.array([name not in SPECIAL for name in response.TERMS], dtype=float)
 
-    def plain(rows: pd.DataFrame, cutoff: float, wet: Values, rain_mm: Values) -> Values:
-        return full(rows, cutoff, wet, rain_mm) * kept
+    def plain(rows: pd.DataFrame, wet: Values, rain_mm: Values, *days: float) -> Values:
+        return full(rows, wet, rain_mm, *days) * kept
 
     response.terms, response.SATURATION_MM = plain, np.inf
     try:
@@ -138,8 +128,9 @@ def around_mean(seen: World, name: str, train: pd.DataFrame, served: pd.DataFram
     items, item = np.unique(train["item_id"].to_numpy(str), return_inverse=True)
     sold, mean = train["units"].to_numpy(float), train[name].to_numpy(float)
     k = response.dispersion(sold, mean, item, len(items))
-    known = Model(name, None, dict(zip(items, k, strict=True)), "")
-    found = predict(known, served, seen.recipe.quantiles, seen.recipe.critical)
+    model = SeasonalNaive()  # repeats a column, whichever it is told to
+    model.column, model.dispersion_ = name, dict(zip(items, k, strict=True))
+    found = forecast(model, served, seen.recipe.quantiles, seen.recipe.critical)
     return found.assign(model=name)
 
 
@@ -185,7 +176,7 @@ def _level(
         learning_rate=how.params["learning_rate"], max_leaf_nodes=how.params["max_leaf_nodes"],
         early_stopping=False, random_state=how.seed,
     )  # fmt: skip
-    names = [*boosting.NUMBERS]
+    names = [*NUMBERS]
     trees.fit(early[names], early["units"] / early["level"])
     missed = (held["units"] / held["level"]).to_numpy() - trees.predict(held[names])
     found = trees.predict(served[names])

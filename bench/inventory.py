@@ -16,7 +16,7 @@ from godatamarkets import Retailer, oracle
 from godatamarkets.catalogue import EMBEDDED_END, START
 from salescast.contract import schema
 from salescast.features import point_in_time
-from salescast.models import forecaster
+from salescast.models import forecaster, make
 from salescast.models import response as demand
 from salescast.ordering import inventory, orders, sample_paths
 from salescast.ordering.inventory import Policy, cycle_costs, simulate
@@ -74,7 +74,7 @@ class Chain:
         return [self.first + pd.Timedelta(days=n) for n in range(0, 7 * WEEKS, every)]
 
 
-Trained = dict[tuple[str, int], tuple[forecaster.Model, sample_paths.Dependence]]
+Trained = dict[tuple[str, int], tuple[forecaster.Forecaster, sample_paths.Dependence]]
 
 
 def trained(chain: Chain) -> Trained:
@@ -88,11 +88,10 @@ def trained(chain: Chain) -> Trained:
         truth = demand.uncensor(happened)
         for name, (source, kind) in KINDS.items():
             known = rows[source][rows[source]["origin"] < cutoff]
-            fitted = forecaster.fit(known, happened, kind, {}, settings.model.seed)
+            fitted = make(kind, {}, settings.model.seed).fit(known, happened)
             recent = known[known["origin"].isin(known["origin"].unique()[-LEARN_FROM:])]
-            dependence = sample_paths.learn(
-                recent, sample_paths.moments(forecaster.distribution(fitted, recent)), truth
-            )
+            mixture = fitted.predict_distribution(recent)
+            dependence = sample_paths.learn(recent, (mixture.mean, mixture.variance), truth)
             found[name, quarter] = fitted, dependence
     return found
 
@@ -104,7 +103,7 @@ def forecast(chain: Chain, models: Trained, name: str, cycle: Cycle) -> Iterator
     for number, (_, served) in enumerate(rows.groupby("origin")):
         quarter = number * cycle.review_days // (7 * REFIT_WEEKS)
         fitted, dependence = models[name, quarter]
-        drawn = sample_paths.sample(served, forecaster.distribution(fitted, served), dependence)
+        drawn = sample_paths.sample(served, fitted.predict_distribution(served), dependence)
         here = pd.MultiIndex.from_frame(served[SERIES].iloc[:: cycle.interval])
         yield drawn[here.get_indexer(pd.MultiIndex.from_frame(chain.series[SERIES]))]
 

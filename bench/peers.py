@@ -21,7 +21,7 @@ from statsforecast.models import AutoETS
 from utilsforecast.preprocessing import fill_gaps
 
 COVARIATES = ["price_ratio", "promo", "christmas"]
-COVARIATES += ["wet", "rain_mm", "storm", "spell", "temp_anomaly"]
+COVARIATES += ["rain_probability", "rain_mm", "storm", "spell", "temp_anomaly"]
 STATIC = ["store", "item"]
 HORIZON, EVERY, REFIT = 14, 7, 13
 RECALL = 120  # days that the longest lag and rolling mean need

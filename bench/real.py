@@ -15,7 +15,7 @@ from bench.retail import FOLDER, Figure, publish
 from salescast.data.store import read_all
 from salescast.evaluation.backtest import BLIND, CHALLENGER, saving
 from salescast.evaluation.metrics import bootstrap
-from salescast.models.forecaster import BASELINES
+from salescast.models import BASELINES
 from salescast.settings import Settings, read_settings
 from salescast.stages import STAGES
 from salescast.stages.backtesting import scored

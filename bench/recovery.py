@@ -27,7 +27,7 @@ from salescast.data import store
 from salescast.evaluation import backtest
 from salescast.features import point_in_time
 from salescast.ledger.ledger import Ledger
-from salescast.models import forecaster
+from salescast.models import forecaster, make
 from salescast.ordering.orders import newsvendor_cost, unit_costs
 from salescast.release import Release, Releases
 from salescast.stages.configured import recipe
@@ -66,7 +66,7 @@ def compared(world: Replay, fault: str) -> pd.DataFrame:
     return found.assign(cost=newsvendor_cost(*(found[name].to_numpy(float) for name in named)))
 
 
-def _informed(world: Replay, fault: str, cutoff: pd.Timestamp) -> forecaster.Model:
+def _informed(world: Replay, fault: str, cutoff: pd.Timestamp) -> forecaster.Forecaster:
     """Return the recipe's model of a past in which customers always were as they are now."""
     plan = world.plan
     always = Retailer(plan.size, plan.seed, [f"{fault}@{START:%Y-%m-%d}"])
@@ -74,7 +74,7 @@ def _informed(world: Replay, fault: str, cutoff: pd.Timestamp) -> forecaster.Mod
     tables = {name: schema.conform(name, rows) for name, rows in result.items()}
     how, (trained, _) = recipe(world.settings, tables), origins(world.settings, tables)
     rows = point_in_time.build(tables, trained, world.settings.forecast.horizon)
-    return forecaster.fit(rows, point_in_time.past(tables, cutoff), how.kind, how.params, how.seed)
+    return make(how.kind, how.params, how.seed).fit(rows, point_in_time.past(tables, cutoff))
 
 
 def _true_demand(world: Replay, last: pd.Timestamp) -> pd.DataFrame:

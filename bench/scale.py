@@ -35,7 +35,7 @@ PARTITION = 84  # stores, 504 series
 DAYS = 730
 STAGES = ("features", "train", "forecast")
 COVARIATES = ["price_ratio", "promo", "christmas"]
-COVARIATES += ["wet", "rain_mm", "storm", "spell", "temp_anomaly"]
+COVARIATES += ["rain_probability", "rain_mm", "storm", "spell", "temp_anomaly"]
 Spent = Mapping[str, float]
 
 
@@ -83,7 +83,7 @@ def release(settings: Settings) -> None:
     files = {path.name: path.read_bytes() for path in draft.iterdir()}
     files["model.skops"] = (settings.build / "model.skops").read_bytes()
     about = {"name": "scale", "version": "1", "run_id": "none", "git_commit": None}
-    about |= {"trained_until": payload["model"]["trained_until"], "trained_on": "", DRAFT: None}
+    about |= {"trained_until": payload["model"].trained_until_, "trained_on": "", DRAFT: None}
     plain = {"about": about, "decision": {}, "scorecard": {}, "quality": {}}
     files |= {f"{name}.json": encode(value) for name, value in plain.items()}
     shelf = Releases(settings.releases)
@@ -98,7 +98,7 @@ def hand_over(settings: Settings) -> None:
     point_in_time.past(tables, last)[[*names, "units"]].to_parquet(
         settings.root / "happened.parquet"
     )
-    ahead = point_in_time.build(tables, [last]).rename(columns={"rain_probability": "wet"})
+    ahead = point_in_time.build(tables, [last])
     ahead[names].to_parquet(settings.root / "ahead.parquet")
 
 

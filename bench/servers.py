@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 from fastapi import FastAPI, Response
 
-from salescast.models.forecaster import from_payload, predict
 from salescast.registry import read_model
 from salescast.settings import read_settings
 
@@ -15,7 +14,7 @@ from salescast.settings import read_settings
 def frames() -> FastAPI:
     """Return what a tutorial would write: rows as JSON, a DataFrame, the model, JSON."""
     payload = read_model(read_settings().build / "served.skops")
-    model, contract = from_payload(payload["model"]), payload["contract"]
+    model, contract = payload["model"], payload["contract"]
     app = FastAPI()
 
     @app.post("/forecasts")
@@ -24,7 +23,7 @@ def frames() -> FastAPI:
         rows = pd.DataFrame(sent["data"], columns=sent["columns"])
         for name in ("origin", "date", "issued_at"):
             rows[name] = pd.to_datetime(rows[name]).astype("datetime64[us]")
-        predictions = predict(model, rows, contract["quantiles"], contract["critical"])
+        predictions = forecast(model, rows, contract["quantiles"], contract["critical"])
         plain: list[dict[str, Any]] = (
             predictions.astype(object).where(predictions.notna(), None).to_dict("records")
         )

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.retail import FOLDER, Figure, peak_gb, publish, run_json, world
 from godatamarkets.catalogue import EMBEDDED_END
-from salescast.models import forecaster
+from salescast.models import make
 from salescast.settings import read_settings
 
 COPIES = 7  # of the demo's stores, each under a name of its own: 1.1 million series-days
@@ -35,7 +35,7 @@ def train_product() -> dict[str, float]:
     how = read_settings(FOLDER.parent.parent / "config.toml").model
     rows, happened = (pd.read_parquet(INPUT / f"{n}.parquet") for n in ("rows", "happened"))
     before = time.perf_counter()
-    forecaster.fit(rows, happened, "integrated", how.model_dump(), how.seed)
+    make("integrated", how.model_dump(), how.seed).fit(rows, happened)
     return {"seconds": time.perf_counter() - before, "rows": len(happened), "peak_gb": peak_gb()}
 
 

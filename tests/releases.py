@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from salescast.features.climatology import climatology
 from salescast.features.point_in_time import build, past, without_weather
 from salescast.ledger.ledger import Ledger
-from salescast.models.fallback import climatology
-from salescast.models.forecaster import as_payload, fit, predict
+from salescast.models import make
+from salescast.models.forecaster import forecast
 from salescast.registry import write_model
 from salescast.release import Release, Releases, encode, example_of
 from salescast.release.bundle import COLUMNS
@@ -44,16 +45,16 @@ def make_models(kind: str) -> tuple[bytes, bytes, bytes]:
     rows = build(tables, pd.date_range(ORIGIN - pd.Timedelta(days=60), ORIGIN, freq="4D"))
     rows, happened = rows[rows["origin"] < ORIGIN], past(tables, ORIGIN)
     params = QUICK if kind == "boosting" else {}
-    model = fit(rows, happened, kind, params, 1)
-    twin = fit(without_weather(rows), happened, "weekday_mean", {}, 1)
+    model = make(kind, params, 1).fit(rows, happened)
+    twin = make("weekday_mean", {}, 1).fit(without_weather(rows), happened)
     payload = {
-        "model": as_payload(model),
+        "model": model,
         "contract": CONTRACT,
         "dependence": {"decay": 0.5, "share": {}, "usual": 0.2},
     }
-    answers = predict(model, rows.head(3), CONTRACT["quantiles"], CONTRACT["critical"])
+    answers = forecast(model, rows.head(3), CONTRACT["quantiles"], CONTRACT["critical"])
     examples = encode(example_of(rows.head(3), answers))
-    return skops_bytes(payload), skops_bytes({"model": as_payload(twin)}), examples
+    return skops_bytes(payload), skops_bytes({"model": twin}), examples
 
 
 def make_files(kind: str = "weekday_mean", version: str = "1", **parts: bytes) -> dict[str, bytes]:

@@ -23,7 +23,8 @@ from api.protocol import PatientProtocol
 from api.schemas import Problem
 from api.snapshot import Snapshot, make_snapshot
 from salescast.features.point_in_time import build, past
-from salescast.models.forecaster import Model, fit
+from salescast.models import make
+from salescast.models.forecaster import Forecaster
 from salescast.release.issuing import issue
 from salescast.settings import read_settings
 from tests.builders import FIRST, make_tables
@@ -69,10 +70,10 @@ class Always:
         return self.snapshot
 
 
-def model_and_rows(tables: dict[str, pd.DataFrame]) -> tuple[Model, pd.DataFrame]:
+def model_and_rows(tables: dict[str, pd.DataFrame]) -> tuple[Forecaster, pd.DataFrame]:
     """Return a simple model and the feature rows of one origin."""
     rows = build(tables, pd.date_range(ORIGIN - pd.Timedelta(days=40), ORIGIN, freq="8D"))
-    model = fit(rows, past(tables, ORIGIN), "weekday_mean", {}, 1)
+    model = make("weekday_mean", {}, 1).fit(rows, past(tables, ORIGIN))
     return model, rows[rows["origin"] == ORIGIN]
 
 

@@ -32,7 +32,8 @@ from salescast.evaluation.controls import (
 )
 from salescast.evaluation.gate import Evidence, Measured, Policy, decide
 from salescast.features import point_in_time
-from salescast.models.forecaster import Model, fit, predict
+from salescast.models import make
+from salescast.models.forecaster import Forecaster, forecast
 from salescast.models.response import uncensor
 from salescast.ordering.orders import unit_costs
 from salescast.settings import read_settings
@@ -54,10 +55,10 @@ class Shop:
     policy: Policy
     happened: pd.DataFrame
     came: pd.DataFrame
-    model: Model
+    model: Forecaster
     predictions: pd.DataFrame
 
-    def served(self, model: Model, rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    def served(self, model: Forecaster, rows: pd.DataFrame | None = None) -> pd.DataFrame:
         """Return what a model would have served as the challenger."""
         served = self.rows[self.rows["origin"].isin(self.tested)] if rows is None else rows
         return served_by(model, served, self.recipe, CHALLENGER)
@@ -109,11 +110,11 @@ def shop() -> Shop:
     )
 
 
-def learned(shop: Shop, happened: pd.DataFrame, rows: pd.DataFrame | None = None) -> Model:
+def learned(shop: Shop, happened: pd.DataFrame, rows: pd.DataFrame | None = None) -> Forecaster:
     """Return the recipe fitted on other outcomes or other rows."""
     rows = shop.rows if rows is None else rows
     known = rows[rows["origin"] < shop.tested[0]]
-    return fit(known, happened, shop.recipe.kind, shop.recipe.params, shop.recipe.seed)
+    return make(shop.recipe.kind, shop.recipe.params, shop.recipe.seed).fit(known, happened)
 
 
 def ask(shop: Shop, build):
@@ -124,7 +125,7 @@ def ask(shop: Shop, build):
         how = shop.recipe
         return [
             point_in_time.past(tables, origin),
-            predict(shop.model, built, how.quantiles, how.critical),
+            forecast(shop.model, built, how.quantiles, how.critical),
         ]
 
     return asked

@@ -28,11 +28,11 @@ from tests.builders import make_tables
 from tests.serving import ask
 from tests.workspaces import approve, make_workspace
 
-GLM = """
-estimator = "sklearn.linear_model.PoissonRegressor"
-estimator_params = {alpha = 1.0, max_iter = 300}
-estimator_space = {alpha = [0.0001, 1.0]}
-trusted_types = ["sklearn.linear_model._glm.glm.PoissonRegressor"]
+OWN = """
+estimator = "tests.unit.models.test_estimator.LogLinear"
+estimator_params = {shrink = 1.0}
+estimator_space = {shrink = [0.1, 10.0]}
+trusted_types = ["tests.unit.models.test_estimator.LogLinear"]
 """
 NET = """
 estimator = "count_net.CountNet"
@@ -41,7 +41,7 @@ estimator_space = {step = [0.003, 0.03]}
 trusted_types = ["count_net.CountNet"]
 """
 HOW_TO = str(Path(__file__).parents[2] / "docs" / "how-to")
-MODELS = {"PoissonRegressor": GLM} | ({"CountNet": NET} if os.environ.get("SOAK_TORCH") else {})
+MODELS = {"LogLinear": OWN} | ({"CountNet": NET} if os.environ.get("SOAK_TORCH") else {})
 
 
 def choose(root: Path, keys: str) -> None:
@@ -79,7 +79,9 @@ def test_the_registry_knows_how_it_was_made(settings: Settings) -> None:
     registry = open_registry(settings)
     champion = registry.version("champion")
     assert champion
-    assert registry.model(champion)["model"]["kind"] == "estimator"
+    params = registry.model(champion)["model"].get_params(deep=False)
+    assert params["estimator"] == settings.model.estimator
+    assert params["estimator_params"] == settings.model.estimator_params
 
 
 def test_the_api_answers_with_it_what_the_batch_says(settings: Settings) -> None:
@@ -100,7 +102,7 @@ def test_a_server_whose_own_config_does_not_name_the_class_refuses_it(settings: 
         update={"model": settings.model.model_copy(update={"trusted_types": ()})}
     )
     releases = Releases(settings.releases)
-    with pytest.raises(DataQualityError, match="nobody reviewed"):
+    with pytest.raises(DataQualityError, match=settings.model.trusted_types[0]):
         releases.read(releases.champion())
     app = create_app(wary.model_copy(update={"root": settings.root}))
     app.state.serving.refresh()

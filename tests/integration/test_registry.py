@@ -23,7 +23,8 @@ from salescast.errors import (
     StoreUnavailableError,
 )
 from salescast.features.point_in_time import build, past
-from salescast.models.forecaster import as_payload, fit, predict
+from salescast.models import make
+from salescast.models.forecaster import forecast
 from salescast.registry import Candidate, Registry, read_model, write_model
 from tests.builders import FIRST, make_tables
 
@@ -148,10 +149,10 @@ def test_mlflow_itself_can_serve_a_registered_model(registry, tmp_path, kind):
     rows = build(tables, [*pd.date_range(origin - pd.Timedelta(days=40), origin, freq="5D")])
     params = {"iterations": 3, "learning_rate": 0.1, "max_leaf_nodes": 7}
     params |= {"min_samples_leaf": 20, "l2_regularization": 1.0}
-    model = fit(rows, past(tables, origin), kind, params, seed=1)
+    model = make(kind, params, 1).fit(rows, past(tables, origin))
     contract = {"quantiles": [0.1, 0.5], "critical": {"u1": 0.8, "u2": 0.9}}
-    expected = predict(model, rows.head(5), *contract.values())
-    payload = {"model": as_payload(model), "contract": contract}
+    expected = forecast(model, rows.head(5), *contract.values())
+    payload = {"model": model, "contract": contract}
     registry.log(make_candidate(model=payload, input_example=rows.head(5), output_example=expected))
     folder = next((tmp_path / "artifacts").rglob("MLmodel")).parent
     served = mlflow.pyfunc.load_model(str(folder)).predict(rows.head(5))

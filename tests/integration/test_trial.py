@@ -1,5 +1,6 @@
 """A version on trial forecasts beside the champion, and life decides about it."""
 
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,8 @@ from salescast.errors import DataQualityError, GateRefused
 from salescast.evaluation.live_comparison import chosen
 from salescast.features.point_in_time import build, past
 from salescast.ledger.ledger import Ledger
-from salescast.models.forecaster import Integrated, Model, as_payload, fit, predict
+from salescast.models import make
+from salescast.models.forecaster import Forecaster, forecast
 from salescast.ordering.replenishment import learn_dependence, recent_demand
 from salescast.release import Release, Releases, Trial, encode, example_of, read_trial, write_trial
 from salescast.settings import Settings, read_settings
@@ -34,12 +36,12 @@ def made_release(factor: float, version: str) -> dict[str, bytes]:
     tables = make_tables(150)
     rows = build(tables, pd.date_range(ORIGIN - 60 * DAY, ORIGIN, freq="6D"))
     happened = past(tables, ORIGIN)
-    model = fit(rows, happened, "integrated", {}, 1)
+    model = make("integrated", {}, 1).fit(rows, happened)
     dependence = learn_dependence(model, rows, recent_demand(model, happened))
     model = _scaled(model, factor)
-    answers = predict(model, rows.head(3), CONTRACT["quantiles"], CONTRACT["critical"])
+    answers = forecast(model, rows.head(3), CONTRACT["quantiles"], CONTRACT["critical"])
     payload = {
-        "model": as_payload(model),
+        "model": model,
         "contract": CONTRACT,
         "dependence": vars(dependence).copy(),
     }
@@ -48,11 +50,12 @@ def made_release(factor: float, version: str) -> dict[str, bytes]:
     return files | {"model.skops": skops_bytes(payload), "examples.json": examples}
 
 
-def _scaled(model: Model, factor: float) -> Model:
-    assert isinstance(model.parts, Integrated)
-    response = model.parts.response
+def _scaled(model: Forecaster, factor: float) -> Forecaster:
+    response = model.response_
     chain = response.chain + np.log(factor) * (np.arange(len(response.chain)) == 0)
-    return replace(model, parts=replace(model.parts, response=replace(response, chain=chain)))
+    scaled = copy(model)
+    scaled.response_ = replace(response, chain=chain)
+    return scaled
 
 
 @pytest.fixture(scope="module")

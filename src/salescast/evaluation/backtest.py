@@ -11,7 +11,8 @@ import pandas as pd
 from salescast.errors import NotEnoughHistoryError
 from salescast.evaluation import metrics
 from salescast.features.point_in_time import KEYS, without_weather
-from salescast.models.forecaster import BASELINES, Model, fit, predict, quantile_column
+from salescast.models import BASELINES, make
+from salescast.models.forecaster import Forecaster, forecast, quantile_column
 from salescast.ordering.orders import newsvendor_cost
 
 steps = logging.getLogger("salescast.steps")
@@ -52,7 +53,7 @@ class Fit:
     """A model fitted at a cutoff from `known` rows and what had `happened`, for `served` rows."""
 
     name: str
-    model: Model
+    model: Forecaster
     known: pd.DataFrame
     happened: pd.DataFrame
     served: pd.DataFrame
@@ -67,7 +68,7 @@ def run(
 ) -> pd.DataFrame:
     """Return the predictions of the recipe and the baselines at each origin; see `fits`.
 
-    Columns: model, then those of `model.predict`.
+    Columns: model, then those of `forecast`.
     """
     return predictions_of(fits(rows, past_at, origins, refit_every, recipe), recipe)
 
@@ -114,14 +115,14 @@ def fits(
     return found
 
 
-def _fit(name: str, known: pd.DataFrame, happened: pd.DataFrame, recipe: Recipe) -> Model:
+def _fit(name: str, known: pd.DataFrame, happened: pd.DataFrame, recipe: Recipe) -> Forecaster:
     kind = recipe.kind if name == CHALLENGER else name
-    return fit(known, happened, kind, recipe.params, recipe.seed)
+    return make(kind, recipe.params, recipe.seed).fit(known, happened)
 
 
-def served_by(model: Model, rows: pd.DataFrame, recipe: Recipe, name: str) -> pd.DataFrame:
+def served_by(model: Forecaster, rows: pd.DataFrame, recipe: Recipe, name: str) -> pd.DataFrame:
     """Return what `model` predicts for `rows`, under the name `name`."""
-    predicted = predict(model, rows, recipe.quantiles, recipe.critical)
+    predicted = forecast(model, rows, recipe.quantiles, recipe.critical)
     predicted.insert(0, "model", name)
     return predicted
 
@@ -134,12 +135,12 @@ def outcomes(predictions: pd.DataFrame, truth: pd.DataFrame, costs: pd.DataFrame
     day, in money.
     """
     key = ["store_id", "item_id", "date"]
-    kept = truth[[*key, "demand", "sold_out", "wet"]].rename(columns={"demand": "actual"})
-    scored = predictions.merge(kept, on=key)
+    kept = truth[[*key, "demand", "sold_out", "rain_probability"]]
+    scored = predictions.merge(kept.rename(columns={"demand": "actual"}), on=key)
     scored = scored.merge(costs[["item_id", "underage", "overage"]], on="item_id")
     columns = (scored[c].to_numpy(float) for c in ("actual", "stock_target", "underage", "overage"))
     scored["cost"] = newsvendor_cost(*columns)
-    scored["rain"] = np.where(scored.pop("wet") >= 0.5, "wet", "dry")
+    scored["rain"] = np.where(scored.pop("rain_probability") >= 0.5, "wet", "dry")
     scored["season"] = np.array(SEASONS)[scored["date"].dt.month.to_numpy() % 12 // 3]
     return scored.sort_values(["model", *KEYS], ignore_index=True)
 

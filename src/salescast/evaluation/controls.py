@@ -13,11 +13,12 @@ import pandas as pd
 from salescast.contract import schema
 from salescast.contract.schema import TABLES, Tables
 from salescast.evaluation.backtest import Recipe, served_by
-from salescast.models.forecaster import WEATHER_CAME, Model, fit
+from salescast.features.point_in_time import DRIVERS
+from salescast.models import make
+from salescast.models.forecaster import Forecaster
 
 FORESIGHTED, SHUFFLED = "foresighted", "shuffled"
 PLACE = ["location_id", "date"]
-ISSUED = ("rain_probability", *WEATHER_CAME[1:])
 CORRECTED_DAYS = 60  # so many days before the origin are corrected after it, with garbage
 
 Ask = Callable[[Tables, pd.Timestamp], Sequence[pd.DataFrame]]
@@ -73,21 +74,16 @@ def differing(one: pd.DataFrame, other: pd.DataFrame) -> float:
 
 
 def foresighted(rows: pd.DataFrame, happened: pd.DataFrame) -> pd.DataFrame:
-    """Return feature rows that are told the weather that came (`features.past`), as a certainty.
+    """Return feature rows with the observed weather (`point_in_time.past`) as a certainty.
 
-    A leak, for comparison only. Days whose weather has not come keep their issue.
+    A leak, for comparison only. Days whose weather is not observed yet keep their issue.
     """
-    came = happened.drop_duplicates(PLACE)[[*PLACE, *WEATHER_CAME]]
-    both = rows[PLACE].merge(came, on=PLACE, how="left", suffixes=("", "_came"))
-    told = {
-        name: np.where(np.isnan(values), rows[name], values)
-        for name, values in zip(
-            ISSUED, (both[c].to_numpy(float) for c in WEATHER_CAME), strict=True
-        )
-    }
-    # Without a day of issue it is believed as it stands: a calibration would doubt it.
+    observed = happened.drop_duplicates(PLACE)[[*PLACE, *DRIVERS]]
+    observed = rows[PLACE].merge(observed, on=PLACE, how="left").set_index(rows.index)
+    weather = {name: observed[name].fillna(rows[name]) for name in DRIVERS}
+    # Rows without a day of issue are not calibrated: the weather is taken as it stands.
     never = pd.Series(pd.NaT, index=rows.index, dtype="datetime64[us]")
-    return rows.assign(**told, issued_at=never)
+    return rows.assign(**weather, issued_at=never)
 
 
 def shuffled(happened: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -118,5 +114,5 @@ def twins(
     return pd.concat(found, ignore_index=True)
 
 
-def _fit(recipe: Recipe, known: pd.DataFrame, happened: pd.DataFrame) -> Model:
-    return fit(known, happened, recipe.kind, recipe.params, recipe.seed)
+def _fit(recipe: Recipe, known: pd.DataFrame, happened: pd.DataFrame) -> Forecaster:
+    return make(recipe.kind, recipe.params, recipe.seed).fit(known, happened)

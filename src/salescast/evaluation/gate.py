@@ -18,7 +18,7 @@ from salescast.evaluation.forecast_checks import (
     quality,
 )
 from salescast.evaluation.model_checks import itself
-from salescast.models.forecaster import BASELINES
+from salescast.models import BASELINES
 
 __all__ = ["Check", "Decision", "Evidence", "Measured", "Policy", "decide"]
 

@@ -13,7 +13,7 @@ from salescast.evaluation.backtest import CHALLENGER
 from salescast.evaluation.controls import differing, future_poison
 from salescast.features import point_in_time as feature
 from salescast.features.point_in_time import KEYS
-from salescast.models.forecaster import from_payload, predict
+from salescast.models.forecaster import forecast
 
 REFIT_ORIGINS = 4  # the newest, at which the refit is compared with the judged fit
 TIMINGS = 5  # of which the fastest counts
@@ -97,5 +97,4 @@ def _forecast_at(payload: Payload, tables: Tables, origin: pd.Timestamp) -> pd.D
 
 def _forecast(payload: Payload, rows: pd.DataFrame) -> pd.DataFrame:
     contract = payload["contract"]
-    model = from_payload(payload["model"])
-    return predict(model, rows, contract["quantiles"], contract["critical"])
+    return forecast(payload["model"], rows, contract["quantiles"], contract["critical"])

@@ -1,6 +1,5 @@
 """Every table as it was known at an origin, on one axis of days."""
 
-from copy import deepcopy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +10,7 @@ from salescast.contract.panel import KnownMatrices, day_number, day_numbers, kno
 from salescast.contract.schema import Tables
 from salescast.errors import NotEnoughHistoryError
 
-LOOK_BACK = 450  # days before an origin that any feature may read
+LOOK_BACK = 56  # days up to an origin that a feature of a series reads
 ENDED_DAYS = 56  # without a row for so long and with none planned, a series has ended
 
 
@@ -19,7 +18,7 @@ ENDED_DAYS = 56  # without a row for so long and with none planned, a series has
 class Knowledge:
     """Every table as matrices on one axis of days that begins at `first_day`.
 
-    `described`: the series with place, country and list price, by how many rows of the registers of
+    `described`: the series with place, country and list price, by how many rows of the tables
     stores and items were known.
     """
 
@@ -30,14 +29,12 @@ class Knowledge:
     plan: KnownMatrices
     observed: KnownMatrices
     issued: KnownMatrices
-    issued_before: KnownMatrices
     described: dict[tuple[int, ...], pd.DataFrame] = field(default_factory=dict)
 
     def advance(self, origin: pd.Timestamp) -> None:
-        """Learn what became known by the close of `origin`; the last stays a day behind."""
+        """Take in what became known by the close of `origin`; origins must not fall."""
         for matrices in (self.sales, self.plan, self.observed, self.issued):
             matrices.advance(origin)
-        self.issued_before.advance(origin - pd.Timedelta(days=1))
 
 
 def gather(tables: Tables, origins: list[pd.Timestamp], horizon: int) -> Knowledge:
@@ -45,15 +42,14 @@ def gather(tables: Tables, origins: list[pd.Timestamp], horizon: int) -> Knowled
     tables = schema.as_of(tables, origins[-1])
     sales, plan = tables["sales"], _table(tables, "plan")
     observed, issued = tables["weather_observed"], _table(tables, "weather_forecast")
-    begun = [int(day_numbers(rows["date"]).min()) for rows in (sales, observed) if len(rows)]
-    first = min([*begun, day_number(origins[0]) - LOOK_BACK])
+    first_days = [int(day_numbers(rows["date"]).min()) for rows in (sales, observed) if len(rows)]
+    first = min([*first_days, day_number(origins[0]) - LOOK_BACK])
     axis = first, day_number(origins[-1]) + horizon - first + 1
     series = known_series(sales, plan)
     places = tables["stores"][["location_id"]].drop_duplicates().sort_values("location_id")
     places = places.reset_index(drop=True)
-    # Of old days no feature reads what was issued: most rows of a long history are theirs.
-    read = day_numbers(issued["date"]) >= day_number(origins[0]) - LOOK_BACK
-    foretold = KnownMatrices("weather_forecast", issued[read], places, *axis)
+    # Issues are read for the days ahead only: most rows of a long history are about older days.
+    ahead = issued["date"].to_numpy() > origins[0].to_datetime64()
     return Knowledge(
         first,
         series,
@@ -61,8 +57,7 @@ def gather(tables: Tables, origins: list[pd.Timestamp], horizon: int) -> Knowled
         KnownMatrices("sales", sales, series, *axis),
         KnownMatrices("plan", plan, series, *axis),
         KnownMatrices("weather_observed", observed, places, *axis),
-        foretold,
-        deepcopy(foretold),
+        KnownMatrices("weather_forecast", issued[ahead], places, *axis),
     )
 
 
@@ -77,15 +72,15 @@ def require_sales(tables: Tables, origin: pd.Timestamp) -> None:
 
 
 def series_at(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
-    """Return `alive_at`; raise NotEnoughHistoryError where no series is."""
-    who = alive_at(known, tables, origin)
-    if who.empty:
+    """Return the series alive at `origin`; raise NotEnoughHistoryError where there is none."""
+    series = alive_at(known, tables, origin)
+    if series.empty:
         raise no_series(origin)
-    return who
+    return series
 
 
 def no_series(origin: pd.Timestamp) -> NotEnoughHistoryError:
-    """Return what to raise where no series is alive."""
+    """Return the error to raise where no series is alive."""
     return NotEnoughHistoryError(
         f"no series is known at the close of {origin:%Y-%m-%d}: none sold within {ENDED_DAYS} "
         "days, none is planned; ingest newer sales"
@@ -95,27 +90,28 @@ def no_series(origin: pd.Timestamp) -> NotEnoughHistoryError:
 def alive_at(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
     """Return the series alive at `origin` with their rows in the matrices and list prices.
 
-    Alive: sold, if only zero units, within ENDED_DAYS, or planned for a day to come.
+    Alive: with a row of sales, even of 0 units, within ENDED_DAYS, or planned for a day to come.
     """
     ahead = day_number(origin) - known.first_day + 1
-    lately = known.sales["units"][:, ahead - ENDED_DAYS : ahead]
-    told = ~np.isnan(np.hstack([lately, known.plan["price"][:, ahead:]]))
-    who = _described(known, tables, origin)
-    return who[told[who["row"].to_numpy()].any(axis=1)]
+    recent = known.sales["units"][:, ahead - ENDED_DAYS : ahead]
+    present = ~np.isnan(np.hstack([recent, known.plan["price"][:, ahead:]]))
+    series = _described(known, tables, origin)
+    return series[present[series["row"].to_numpy()].any(axis=1)]
 
 
 def _described(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
-    registers = [schema.known_by(name, tables[name], origin) for name in ("stores", "items")]
-    rows = tuple(map(len, registers))
+    """Return the series whose place, country and list price are known at `origin`, with these."""
+    masters = [schema.known_by(name, tables[name], origin) for name in ("stores", "items")]
+    rows = tuple(map(len, masters))
     if rows not in known.described:
-        stores = schema.latest("stores", registers[0]).set_index("store_id")
-        items = schema.latest("items", registers[1]).set_index("item_id")
+        stores = schema.latest("stores", masters[0]).set_index("store_id")
+        items = schema.latest("items", masters[1]).set_index("item_id")
         place = pd.Series(known.places.index, index=known.places["location_id"])
-        who = known.series.assign(row=np.arange(len(known.series)))
-        who = who.assign(
-            place=who["store_id"].map(stores["location_id"]).map(place),
-            country=who["store_id"].map(stores["country"]),
-            list_price=who["item_id"].map(items["unit_price"]),
+        series = known.series.assign(row=np.arange(len(known.series)))
+        series = series.assign(
+            place=series["store_id"].map(stores["location_id"]).map(place),
+            country=series["store_id"].map(stores["country"]),
+            list_price=series["item_id"].map(items["unit_price"]),
         )
-        known.described[rows] = who.dropna().astype({"place": "int64"})
+        known.described[rows] = series.dropna().astype({"place": "int64"})
     return known.described[rows]

@@ -1,4 +1,4 @@
-"""Feature rows as they would read if it rained otherwise or the price were another."""
+"""Feature rows under other rain or another price."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,24 +7,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from salescast.features.drivers import (
-    SPELL_DAYS,
-    STORM_DAYS,
-    STORM_MM,
-    WET_MM,
-    before,
-    storm_chance,
-)
+from salescast.features.drivers import STORM_MM, WET_MM, chances_before, storm_chance
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class WhatIf:
-    """What is imagined of the days ahead. `rain_mm` and `price` by lead time.
+    """Changes to the days ahead. `rain_mm` (mm) and `price` (of a unit) by lead time.
 
-    `rain_factor` scales the issued chance and amount of rain alike, as if the weather service had
-    said so. `rain_mm` is rain that is certain: from `WET_MM` on the day is wet. `price`: a unit's.
+    `rain_factor` scales the issued chance and amount of rain alike, as if they had been issued so.
+    `rain_mm` is certain: from `WET_MM` on the day is wet.
     """
 
     rain_factor: float = 1.0
@@ -38,17 +31,17 @@ class WhatIf:
 
 
 def imagine(rows: pd.DataFrame, past_mm: Floats, what: WhatIf) -> pd.DataFrame:
-    """Return the feature rows of one origin (`features.build`, whole horizons) as imagined.
+    """Return the feature rows of one origin (`point_in_time.build`, whole horizons), changed.
 
-    `past_mm`: rain of the five days up to the origin, (series, 5); chances of a storm or a dry
-    spell before a day follow from it and from what is imagined of the days between.
+    `past_mm`: rain of the five days up to the origin, (series, 5); with the changed days between,
+    it gives the chances of a storm or a dry spell before each day.
     """
     leads = np.arange(1, int(rows["lead_time"].max()) + 1)
     changed = rows
     if what.changes_rain:
         changed = changed.assign(**_rain(rows, past_mm, what, leads))
         certain = rows["lead_time"].isin(list(what.rain_mm))
-        # Without an issue nothing is calibrated: what is certain is believed as it stands.
+        # A row without an issue is not calibrated: certain rain is taken as it stands.
         changed["issued_at"] = rows["issued_at"].mask(certain)
     if what.price:
         price = _by_lead(what.price, leads)[rows["lead_time"].to_numpy() - 1]
@@ -65,22 +58,16 @@ def _by_lead(values: Mapping[int, float], leads: NDArray[np.int64]) -> Floats:
 def _rain(
     rows: pd.DataFrame, past_mm: Floats, what: WhatIf, leads: NDArray[np.int64]
 ) -> dict[str, Floats]:
-    said = (
+    issued = (
         rows[name].to_numpy(float).reshape(-1, len(leads))
         for name in ("rain_probability", "rain_mm")
     )
-    chance, mm = (what.rain_factor * value for value in said)
+    chance, mm = (what.rain_factor * value for value in issued)
     certain = _by_lead(what.rain_mm, leads)
     given = ~np.isnan(certain)
     chance = np.where(given, certain >= WET_MM, np.minimum(chance, 1.0))
     mm = np.where(given, certain, mm)
     stormy = np.where(given, certain >= STORM_MM, storm_chance(chance, mm))
-    calm = 1.0 - np.column_stack([past_mm >= STORM_MM, stormy])
-    dry = np.column_stack([past_mm < WET_MM, 1.0 - chance])
-    found = {
-        "rain_probability": chance,
-        "rain_mm": mm,
-        "storm": 1.0 - before(calm, STORM_DAYS, len(leads)),
-        "spell": before(dry, SPELL_DAYS, len(leads)),
-    }
-    return {name: values.ravel() for name, values in found.items()}
+    storm, spell = chances_before(past_mm, chance, stormy, len(leads))
+    columns = {"rain_probability": chance, "rain_mm": mm, "storm": storm, "spell": spell}
+    return {name: values.ravel() for name, values in columns.items()}

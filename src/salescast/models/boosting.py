@@ -1,79 +1,76 @@
-"""Gradient boosting on an exposure: the flexible alternative to the integrated model.
-
-Trees learn how far a day departs from the recent level of its series, as a Poisson rate with the
-level as exposure, so busy and quiet series share what they teach.
-"""
+"""Gradient boosting on an exposure: the flexible alternative to the integrated model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OrdinalEncoder
 
-from salescast.errors import NotEnoughHistoryError
-from salescast.features.point_in_time import CALENDAR, HISTORY, PRICE, STATIC, WEATHER
+from salescast.features.point_in_time import STATIC
+from salescast.models.forecaster import Floats
+from salescast.models.point_models import RateForecaster
 
-Floats = NDArray[np.float64]
-
-NUMBERS = (*HISTORY, *CALENDAR, *PRICE, *WEATHER)
-
-
-@dataclass(frozen=True)
-class Boosted:
-    """Fitted trees, the stores and items they know, and the columns they were given."""
-
-    trees: Any
-    store_ids: tuple[str, ...]
-    item_ids: tuple[str, ...]
-    numbers: tuple[str, ...]
+MAX_IDS = 255  # boosting's limit of categories; the rarest share the last
 
 
-def fit(rows: pd.DataFrame, params: Mapping[str, Any], seed: int) -> Boosted:
-    """Fit trees to feature rows with `units`.
+class Boosting(RateForecaster):
+    """Trees of the rate with a Poisson loss; parameters as scikit-learn's."""
 
-    Raises NotEnoughHistoryError where nothing was sold at all: no rate can be learned from that.
-    """
-    from sklearn.ensemble import HistGradientBoostingRegressor
+    search_space: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "iterations": (60, 300),
+        "learning_rate": (0.02, 0.2),
+        "max_leaf_nodes": (8, 64),
+        "min_samples_leaf": (20, 400),
+        "l2_regularization": (0.1, 20.0),
+    }
+    pipeline_: Pipeline
 
-    if not rows["units"].any():
-        raise NotEnoughHistoryError(
-            f"not a unit was sold on {len(rows)} days; ingest days with sales, or use "
-            'model.kind = "integrated"'
+    def __init__(
+        self,
+        iterations: int = 150,
+        learning_rate: float = 0.08,
+        max_leaf_nodes: int = 31,
+        min_samples_leaf: int = 100,
+        l2_regularization: float = 1.0,
+        random_state: int = 0,
+    ) -> None:
+        """Keep the parameters."""
+        self.iterations = iterations
+        self.learning_rate = learning_rate
+        self.max_leaf_nodes = max_leaf_nodes
+        self.min_samples_leaf = min_samples_leaf
+        self.l2_regularization = l2_regularization
+        self.random_state = random_state
+
+    def _fit_rate(
+        self, rows: pd.DataFrame, numbers: tuple[str, ...], rate: Floats, weight: Floats
+    ) -> None:
+        self.feature_names_in_ = (*numbers, *STATIC)
+        self.pipeline_ = self._pipeline(numbers)
+        columns = rows[list(self.feature_names_in_)]
+        self.pipeline_.fit(columns, rate, trees__sample_weight=weight)
+
+    def _rate(self, rows: pd.DataFrame) -> Any:
+        return self.pipeline_.predict(rows[list(self.feature_names_in_)])
+
+    def _pipeline(self, numbers: tuple[str, ...]) -> Pipeline:
+        unknown = {"handle_unknown": "use_encoded_value", "unknown_value": float("nan")}
+        ids = OrdinalEncoder(max_categories=MAX_IDS, **unknown)
+        columns = ColumnTransformer(
+            [("numbers", "passthrough", list(numbers)), ("ids", ids, list(STATIC))]
         )
-    # A column without a single value cannot be binned.
-    numbers = tuple(name for name in NUMBERS if rows[name].notna().any())
-    trees = HistGradientBoostingRegressor(
-        loss="poisson",
-        max_iter=params["iterations"],
-        learning_rate=params["learning_rate"],
-        max_leaf_nodes=params["max_leaf_nodes"],
-        min_samples_leaf=params["min_samples_leaf"],
-        l2_regularization=params["l2_regularization"],
-        categorical_features=[len(numbers), len(numbers) + 1],
-        early_stopping=False,  # "auto" would split at random, across time
-        random_state=seed,
-    )
-    stores, items = (tuple(sorted(rows[name].unique())) for name in STATIC)
-    boosted = Boosted(trees, stores, items, numbers)
-    level = rows["level"].to_numpy()
-    trees.fit(_matrix(boosted, rows), rows["units"].to_numpy() / level, sample_weight=level)
-    return boosted
-
-
-def mean(boosted: Boosted, rows: pd.DataFrame) -> Floats:
-    """Return the expected demand of each row, units, shape (n,)."""
-    rate: Floats = boosted.trees.predict(_matrix(boosted, rows))
-    mean: Floats = rate * rows["level"].to_numpy()
-    return mean
-
-
-def _matrix(boosted: Boosted, rows: pd.DataFrame) -> Floats:
-    """Return shape (n, features); a store or item the trees have not met is NaN."""
-    codes = [
-        pd.Index(known[:254]).get_indexer(rows[name]).astype(float)  # boosting's limit is 255
-        for name, known in zip(STATIC, (boosted.store_ids, boosted.item_ids), strict=True)
-    ]
-    numbers = rows[list(boosted.numbers)].to_numpy(dtype=np.float64)
-    return np.column_stack([numbers, *(np.where(code < 0, np.nan, code) for code in codes)])
+        trees = HistGradientBoostingRegressor(
+            loss="poisson",
+            max_iter=self.iterations,
+            learning_rate=self.learning_rate,
+            max_leaf_nodes=self.max_leaf_nodes,
+            min_samples_leaf=self.min_samples_leaf,
+            l2_regularization=self.l2_regularization,
+            categorical_features=[len(numbers), len(numbers) + 1],
+            early_stopping=False,  # "auto" would split at random, across time
+            random_state=self.random_state,
+        )
+        return Pipeline([("columns", columns), ("trees", trees)])

@@ -1,8 +1,8 @@
 """The distribution of weather given an issued forecast, learned per lead.
 
-What an issue says is compared with what came: probabilities through a logistic line per lead
+What was issued is compared with what was observed: probabilities by a logistic line per lead
 (Platt scaling, Hamill et al. 2008 for rain), amounts by a ratio and a gamma shape, temperature
-by a slope. An over-confident issue is thereby pulled back before it is believed.
+by a slope. This corrects over-confident issues.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from salescast.features.drivers import WET_MM
+from salescast.features.point_in_time import DRIVERS
 
 Floats = NDArray[np.float64]
 
-CHANCES = {"rain_probability": "wet", "storm": "storm", "spell": "spell"}
+CHANCES = ("rain_probability", "storm", "spell")
+OBSERVED = "_observed"  # suffix of what happened beside what was issued
 PAIR = ["location_id", "date"]
-RIDGE = 2.0  # prior weight of believing the issue as it stands, in pseudo-days
-MIN_PAIRS = 60  # fewer days of a lead teach less than the issue itself
+RIDGE = 2.0  # prior weight of the issue as it stands, in pseudo-days
+MIN_PAIRS = 60  # days of a lead; with fewer the issue is taken as it stands
 AMOUNTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # midpoints of five equally likely amounts of rain
 MIN_EXCESS = 0.3  # mm beyond WET_MM that a wet day has at least
 
@@ -38,20 +40,18 @@ class Calibration:
 
 
 def fit(rows: pd.DataFrame, happened: pd.DataFrame, horizon: int) -> Calibration:
-    """Learn from issued rows (`features.build`) whose weather has come (`features.past`)."""
-    came = happened.drop_duplicates(PAIR)[
-        [*PAIR, "wet", "storm", "spell", "rain_mm", "temp_anomaly"]
-    ]
-    said = rows[rows["issued_at"].notna()].drop_duplicates([*PAIR, "lead_time"])
-    pairs = said.merge(came, on=PAIR, suffixes=("", "_came"))
+    """Compare issued rows (`point_in_time.build`) with what was observed (`point_in_time.past`)."""
+    observed = happened.drop_duplicates(PAIR)[[*PAIR, *DRIVERS]]
+    issued = rows[rows["issued_at"].notna()].drop_duplicates([*PAIR, "lead_time"])
+    pairs = issued.merge(observed, on=PAIR, suffixes=("", OBSERVED))
     lines = np.tile([0.0, 1.0], (horizon, len(CHANCES), 1))
     ratio, shape, slope = np.ones(horizon), np.ones(horizon), np.ones(horizon)
     for lead, part in pairs.groupby("lead_time"):
         if len(part) >= MIN_PAIRS:
-            lines[int(lead) - 1] = [_line(part, *names) for names in CHANCES.items()]
+            lines[int(lead) - 1] = [_line(part, name) for name in CHANCES]
             ratio[int(lead) - 1], shape[int(lead) - 1] = _amounts(part)
             slope[int(lead) - 1] = _slope(part)
-    wet = came.loc[came["wet"] == 1.0, "rain_mm"].to_numpy() - WET_MM
+    wet = observed.loc[observed["rain_probability"] == 1.0, "rain_mm"].to_numpy() - WET_MM
     normal = _gamma_shape(wet, np.full_like(wet, wet.mean())) if len(wet) > 1 else 1.0
     return Calibration(lines, ratio, shape, slope, normal)
 
@@ -61,28 +61,27 @@ def _logit(chance: Floats) -> Floats:
     return np.log(inside / (1.0 - inside))
 
 
-def _line(part: pd.DataFrame, said: str, came: str) -> Floats:
-    """Return (a, b) of logit P(came) = a + b logit(said), shrunk towards (0, 1)."""
-    x = np.column_stack([np.ones(len(part)), _logit(part[said].to_numpy())])
-    name = came if came not in CHANCES or said == "rain_probability" else f"{came}_came"
-    y, line = part[name].to_numpy(float), np.array([0.0, 1.0])
+def _line(part: pd.DataFrame, name: str) -> Floats:
+    """Return (a, b) of logit P(observed) = a + b logit(issued), shrunk towards (0, 1)."""
+    x = np.column_stack([np.ones(len(part)), _logit(part[name].to_numpy())])
+    y, line = part[name + OBSERVED].to_numpy(float), np.array([0.0, 1.0])
     for _ in range(8):
         chance = 1.0 / (1.0 + np.exp(-x @ line))
         hessian = x.T @ (x * (chance * (1.0 - chance))[:, None]) + RIDGE * np.eye(2)
-        pull = x.T @ (y - chance) - RIDGE * (line - [0.0, 1.0])
-        line = line + np.linalg.solve(hessian, pull)
+        gradient = x.T @ (y - chance) - RIDGE * (line - [0.0, 1.0])
+        line = line + np.linalg.solve(hessian, gradient)
     return line
 
 
 def _amounts(part: pd.DataFrame) -> tuple[float, float]:
-    """Return how much more rain falls on wet days than said, and its gamma shape."""
-    wet = part[part["wet"] == 1.0]
+    """Return how much more rain falls on wet days than issued, and its gamma shape."""
+    wet = part[part["rain_probability" + OBSERVED] == 1.0]
     if len(wet) < MIN_PAIRS // 4:
         return 1.0, 1.0
-    said = excess_mm(wet["rain_probability"].to_numpy(), wet["rain_mm"].to_numpy())
-    fell = wet["rain_mm_came"].to_numpy() - WET_MM
-    ratio = max(float(fell.sum() / said.sum()), 0.1)
-    return ratio, _gamma_shape(fell, said * ratio)
+    issued = excess_mm(wet["rain_probability"].to_numpy(), wet["rain_mm"].to_numpy())
+    fell = wet["rain_mm" + OBSERVED].to_numpy() - WET_MM
+    ratio = max(float(fell.sum() / issued.sum()), 0.1)
+    return ratio, _gamma_shape(fell, issued * ratio)
 
 
 def _gamma_shape(fell: Floats, expected: Floats) -> float:
@@ -93,8 +92,9 @@ def _gamma_shape(fell: Floats, expected: Floats) -> float:
 
 
 def _slope(part: pd.DataFrame) -> float:
-    said, came = part["temp_anomaly"].to_numpy(), part["temp_anomaly_came"].to_numpy()
-    return float((said @ came + RIDGE) / (said @ said + RIDGE))
+    issued = part["temp_anomaly"].to_numpy()
+    observed = part["temp_anomaly" + OBSERVED].to_numpy()
+    return float((issued @ observed + RIDGE) / (issued @ issued + RIDGE))
 
 
 def excess_mm(probability: Floats, expected_mm: Floats) -> Floats:
@@ -105,7 +105,7 @@ def excess_mm(probability: Floats, expected_mm: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class CalibratedWeather:
-    """What is believed of each row's day: chances (n,), five likely amounts (n, 5), °C (n,)."""
+    """The weather of each row's day: chances (n,), five likely amounts (n, 5), °C (n,)."""
 
     wet: Floats
     storm: Floats
@@ -115,22 +115,21 @@ class CalibratedWeather:
 
 
 def calibrated_weather(calibration: Calibration, rows: pd.DataFrame) -> CalibratedWeather:
-    """Return the weather of feature rows as the calibration believes it; climatology as it is."""
+    """Return the calibrated weather of feature rows; climatology stays as it is."""
     from scipy.special import gammaincinv
 
     lead = np.minimum(rows["lead_time"].to_numpy(int), len(calibration.ratio)) - 1
     issued = rows["issued_at"].notna().to_numpy()
+    values = {name: np.nan_to_num(rows[name].to_numpy(float)) for name in DRIVERS}  # NaN: blind
     chances = []
     for position, name in enumerate(CHANCES):
-        said = np.nan_to_num(rows[name].to_numpy(float))  # the blind twin is told nothing
         a, b = calibration.lines[lead, position].T
-        chances.append(np.where(issued, 1.0 / (1.0 + np.exp(-(a + b * _logit(said)))), said))
-    chance, mm = (np.nan_to_num(rows[c].to_numpy(float)) for c in ("rain_probability", "rain_mm"))
-    said = excess_mm(chance, mm)
+        calibrated = 1.0 / (1.0 + np.exp(-(a + b * _logit(values[name]))))
+        chances.append(np.where(issued, calibrated, values[name]))
+    excess = excess_mm(values["rain_probability"], values["rain_mm"])
     shape = np.where(issued, calibration.shape[lead], calibration.normal_shape)[:, None]
-    mean = (said * np.where(issued, calibration.ratio[lead], 1.0))[:, None]
-    fell = WET_MM + mean * gammaincinv(shape, np.array(AMOUNTS)) / shape
+    mean = (excess * np.where(issued, calibration.ratio[lead], 1.0))[:, None]
+    rain_mm = WET_MM + mean * gammaincinv(shape, np.array(AMOUNTS)) / shape
     slope = np.where(issued, calibration.slope[lead], 1.0)
-    anomaly = np.nan_to_num(rows["temp_anomaly"].to_numpy(float))
     wet, storm, spell = chances
-    return CalibratedWeather(wet, storm, spell, fell, slope * anomaly)
+    return CalibratedWeather(wet, storm, spell, rain_mm, slope * values["temp_anomaly"])

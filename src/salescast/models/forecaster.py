@@ -1,101 +1,129 @@
-"""The predictive distribution of demand: a mixture of counts, whatever model stands behind it.
+"""The model seam: what the rest of the product knows of any model.
 
-`integrated` learns demand given the weather that came and weather given what was issued, apart,
-each from all its data, then integrates one over the other. `boosting` learns the mean from issued
-features directly, `estimator` likewise by a class of the owner's. The baselines repeat the past.
+`fit`, `predict` (the mean), `predict_distribution`, `update` and `explain`, by scikit-learn's
+conventions: parameters are stored by `__init__` unchanged, what is learned ends in an underscore.
+A model holds plain values, arrays, scikit-learn estimators and the types in `models.TYPES`, so that
+it can be stored without pickle.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 
-from salescast.errors import DataQualityError, NotEnoughHistoryError
+from salescast.errors import NotEnoughHistoryError
+from salescast.features.climatology import with_normal_weather
 from salescast.features.point_in_time import KEYS
-from salescast.models import boosting, calibration, counts, estimator
-from salescast.models import response as demand
+from salescast.models import response
+from salescast.models.counts import CountMixture
 
 Floats = NDArray[np.float64]
 
-BASELINES = ("seasonal_naive", "weekday_mean")
-WEATHER_CAME = ("wet", "rain_mm", "storm", "spell", "temp_anomaly")
+CAUSES = ("usual", "calendar", "price", "weather")
+DAY_KEY = ["store_id", "item_id", "date"]
 MIN_ROWS = 200  # fewer cannot tell a weekday from chance
-CHUNK_ROWS = 100_000  # rows looked at in one go, where all would be many times their memory
+CHUNK_ROWS = 100_000  # rows worked on at once, where all would take many times their memory
 
 
-@dataclass(frozen=True)
-class Integrated:
-    """Demand given weather, and weather given an issue."""
+class Forecaster(BaseEstimator):  # type: ignore[misc]
+    """A model of demand for many series.
 
-    response: demand.Response
-    weather: calibration.Calibration
-
-
-Parts = Integrated | boosting.Boosted | estimator.Estimated
-
-
-@dataclass(frozen=True)
-class Model:
-    """A fitted model. `parts` is None for a baseline, whose mean is a column of the rows.
-
-    `dispersion`: k by item where the parts have none of their own.
+    `X`: feature rows (`point_in_time.build`). `y`: what happened (`point_in_time.past`), as known
+    at the cutoff. `feature_names_in_`: the columns of `X` that the fitted model reads.
     """
 
-    kind: str
-    parts: Parts | None
-    dispersion: Mapping[str, float]
-    trained_until: str
+    trained_until_: str
+    feature_names_in_: tuple[str, ...]
+    search_space: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    """Bounds of each parameter that `train --search` varies; whole numbers for a whole one."""
+    learns_from_places: ClassVar[bool] = False
+    """Whether `fit` reads only the weather of `X`, so that one series of each place will do."""
+
+    def fit(self, X: pd.DataFrame, y: pd.DataFrame) -> Self:
+        """Learn from feature rows and outcomes.
+
+        Raises NotEnoughHistoryError where there are too few rows to learn from.
+        """
+        _require_rows(X, y)
+        self.trained_until_ = f"{y['date'].max():%Y-%m-%d}"
+        self._fit(X, y)
+        return self
+
+    def update(self, X: pd.DataFrame, y: pd.DataFrame) -> Self:  # noqa: ARG002 - no kind updates yet
+        """Take newly delivered days into account without training anew: none does yet."""
+        return self
+
+    def predict(self, X: pd.DataFrame) -> Floats:
+        """Return the expected demand of each row, units, (n,)."""
+        return self.predict_distribution(X).mean
+
+    def predict_distribution(self, X: pd.DataFrame) -> CountMixture:
+        """Return the distribution of demand of each row; a closed day expects nothing."""
+        mixture = self._distribution(X)
+        means = np.where(X["closed"].to_numpy(bool)[:, None], 0.0, mixture.means)
+        return CountMixture(mixture.weights, means, mixture.dispersion)
+
+    def explain(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Return the units that each cause adds to the mean, columns CAUSES; they sum to it.
+
+        `weather`: against the normal weather of the day; `price`: against list price without
+        promotion; `calendar`: against the mean day of the horizon, which is `usual`. `X`: whole
+        horizons.
+        """
+        mean = self.predict(X)
+        normal = with_normal_weather(X)
+        without_weather = self.predict(normal)
+        without_price = self.predict(normal.assign(price_ratio=1.0, promo=0.0))
+        series = X.groupby(["store_id", "item_id", "origin"]).ngroup().to_numpy()
+        usual = (np.bincount(series, without_price) / np.bincount(series))[series]
+        causes = {
+            "usual": usual,
+            "calendar": without_price - usual,
+            "price": without_weather - without_price,
+            "weather": mean - without_weather,
+        }
+        return pd.DataFrame(causes, index=X.index)
+
+    def uncensor(self, y: pd.DataFrame) -> pd.DataFrame:
+        """Return what happened with `demand`: units, or more where sold out (`response.uncensor`).
+
+        A model without a response of its own has one fitted to these days.
+        """
+        return response.uncensor(y)
+
+    def shift_evidence(
+        self,
+        y: pd.DataFrame,  # noqa: ARG002 - no evidence by default
+        shifts: Sequence[float],  # noqa: ARG002
+    ) -> dict[float, pd.DataFrame]:
+        """Return, per relative shift of demand, how each day speaks for it (`shift_evidence`).
+
+        Empty for a model that does not know demand given the observed weather.
+        """
+        return {}
+
+    def _fit(self, rows: pd.DataFrame, happened: pd.DataFrame) -> None:
+        raise NotImplementedError
+
+    def _distribution(self, rows: pd.DataFrame) -> CountMixture:
+        raise NotImplementedError
 
 
 def training_rows(rows: pd.DataFrame, happened: pd.DataFrame) -> pd.DataFrame:
     """Return the feature rows whose outcome is known, with `units`; days sold out are left out."""
-    key = ["store_id", "item_id", "date"]
-    return rows.merge(happened.loc[~happened["sold_out"], [*key, "units"]], on=key)
-
-
-def fit(
-    rows: pd.DataFrame, happened: pd.DataFrame, kind: str, params: Mapping[str, Any], seed: int
-) -> Model:
-    """Fit a model of `kind`: "integrated", "boosting", "estimator" or a baseline.
-
-    `rows`: features of `features.build`; `happened`: outcomes of `features.past`, as known at the
-    cutoff. Raises NotEnoughHistoryError when there are too few rows to learn from.
-    """
-    _require_rows(rows, happened)
-    until = f"{happened['date'].max():%Y-%m-%d}"
-    if kind == "integrated":
-        weather = calibration.fit(rows, happened, int(rows["lead_time"].max()))
-        if rows["rain_probability"].isna().all():  # the blind twin learns from no weather either
-            happened = happened.assign(**dict.fromkeys(WEATHER_CAME, 0.0))
-        return Model(
-            kind,
-            Integrated(demand.fit(happened, {**demand.DEFAULTS, **params}), weather),
-            {},
-            until,
-        )
-    known = training_rows(rows, happened)
-    parts: Parts | None = None
-    if kind not in BASELINES:
-        learn = estimator.fit if kind == "estimator" else boosting.fit
-        parts = learn(known, params, seed)
-    model = Model(kind, parts, {}, until)
-    items, item = np.unique(known["item_id"].to_numpy(str), return_inverse=True)
-    weights, means, _ = distribution(model, known)
-    expected = (weights * means).sum(axis=1)
-    k = demand.dispersion(known["units"].to_numpy(float), expected, item, len(items))
-    return Model(kind, parts, dict(zip(map(str, items), map(float, k), strict=True)), until)
+    return rows.merge(happened.loc[~happened["sold_out"], [*DAY_KEY, "units"]], on=DAY_KEY)
 
 
 def _require_rows(rows: pd.DataFrame, happened: pd.DataFrame) -> None:
     """Raise NotEnoughHistoryError where too few rows have a known outcome; count no further."""
     count = 0
     for start in range(0, len(rows), CHUNK_ROWS):
-        piece = rows.iloc[start : start + CHUNK_ROWS][["store_id", "item_id", "date"]]
-        near = happened["date"].between(piece["date"].min(), piece["date"].max())
-        count += len(training_rows(piece, happened[near]))
+        chunk = rows.iloc[start : start + CHUNK_ROWS][DAY_KEY]
+        near = happened["date"].between(chunk["date"].min(), chunk["date"].max())
+        count += len(training_rows(chunk, happened[near]))
         if count >= MIN_ROWS:
             return
     raise NotEnoughHistoryError(
@@ -105,90 +133,33 @@ def _require_rows(rows: pd.DataFrame, happened: pd.DataFrame) -> None:
     )
 
 
-def distribution(model: Model, rows: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
-    """Return weights and means (n, nodes) and k (n,): a mixture of negative binomials per row.
-
-    A day on which the shop is closed expects nothing.
-    """
-    if isinstance(model.parts, Integrated):
-        believed = calibration.calibrated_weather(model.parts.weather, rows)
-        weights, means, k = demand.mixture(model.parts.response, rows, believed)
-    else:
-        means = np.asarray(_mean(model, rows), dtype=float)[:, None]
-        weights = np.ones_like(means)
-        usual = float(np.median(list(model.dispersion.values()) or [1.0]))
-        k = rows["item_id"].map(model.dispersion).fillna(usual).to_numpy(float)
-    return weights, np.where(rows["closed"].to_numpy(bool)[:, None], 0.0, means), k
-
-
-def _mean(model: Model, rows: pd.DataFrame) -> Any:
-    if isinstance(model.parts, boosting.Boosted):
-        return boosting.mean(model.parts, rows)
-    if isinstance(model.parts, estimator.Estimated):
-        return estimator.mean(model.parts, rows)
-    return rows[model.kind]
-
-
 def quantile_column(quantile: float) -> str:
     """Return the column name of a quantile: 0.05 is p05, 0.975 is p97.5."""
     return f"p{100 * quantile:04.1f}".removesuffix(".0")
 
 
-def predict(
-    model: Model, rows: pd.DataFrame, quantiles: Sequence[float], critical: Mapping[str, float]
+def forecast(
+    model: Forecaster,
+    rows: pd.DataFrame,
+    quantiles: Sequence[float],
+    critical: Mapping[str, float],
 ) -> pd.DataFrame:
-    """Return the predictive distribution of each row, in units.
+    """Return the forecast of each row, in units.
 
     Columns: the keys, issued_at, mean, one per quantile (p05 …, rising, ≥ 0) and `stock_target`,
     the quantile at the item's critical ratio (`critical`: item_id → ratio; the median's for an
     item it does not name).
     """
-    weights, means, k = distribution(model, rows)
+    mixture = model.predict_distribution(rows)
     usual = float(np.median(list(critical.values())))
     ratio = rows["item_id"].map(critical).fillna(usual).to_numpy(float)
-    levels = counts.quantiles(weights, means, k, quantiles, ratio)
+    levels = np.column_stack([np.broadcast_to(quantiles, (len(rows), len(quantiles))), ratio])
+    values = mixture.quantiles(levels)
     return pd.DataFrame(
         {
             **{name: rows[name].array for name in (*KEYS, "issued_at")},
-            "mean": (weights * means).sum(axis=1),
-            **{quantile_column(q): levels[:, i] for i, q in enumerate(quantiles)},
-            "stock_target": levels[:, -1],
+            "mean": mixture.mean,
+            **{quantile_column(q): values[:, i] for i, q in enumerate(quantiles)},
+            "stock_target": values[:, -1],
         }
     )
-
-
-def as_payload(model: Model) -> dict[str, Any]:
-    """Return the model as plain values, arrays and estimators: storable without pickle."""
-    parts = model.parts
-    if isinstance(parts, Integrated):
-        plain = {"response": _plain(parts.response), "weather": _plain(parts.weather)}
-    else:
-        plain = _plain(parts) if parts else {}
-    return {**vars(model), "parts": plain, "dispersion": dict(model.dispersion)}
-
-
-def _plain(part: Any) -> dict[str, Any]:
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(part).items()}
-
-
-def from_payload(payload: Mapping[str, Any]) -> Model:
-    """Return the model that `as_payload` took apart."""
-    plain, kind = payload["parts"], payload["kind"]
-    parts: Parts | None = None
-    if kind == "integrated":
-        response = demand.Response(**_tuples(plain["response"]))
-        if len(response.chain) != len(demand.TERMS):
-            raise DataQualityError(
-                f"the model knows {len(response.chain)} terms, this version of the code "
-                f"{len(demand.TERMS)}; train again"
-            )
-        parts = Integrated(response, calibration.Calibration(**plain["weather"]))
-    elif kind == "estimator":
-        parts = estimator.Estimated(**_tuples(plain))
-    elif plain:
-        parts = boosting.Boosted(**_tuples(plain))
-    return Model(kind, parts, payload["dispersion"], payload["trained_until"])
-
-
-def _tuples(plain: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}

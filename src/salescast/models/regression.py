@@ -7,127 +7,237 @@ all that the normal equations need, and a step costs one pass over the days.
 """
 
 from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-LEVEL = 0  # the first term is the constant
+LEVEL = 0  # the term of which each series has a departure of its own: the constant
 SERIES_SPREAD = 0.3  # of a series' own level beyond its store's and its item's
-MAX_LOG = 14.0  # 1.2 million units a day, beyond the contract: keeps a step from overflowing
+MAX_LOG = 14.0  # 1.2 million units a day: keeps a step from overflowing
+
+
+class PooledRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Poisson regression with a log link, its coefficients pooled over stores and items.
+
+    `X`: terms (n, width), of which each series has its own departure of the first (the constant);
+    `groups`: store and item of each row as codes from 0, (n, 2), default: all rows are one series.
+    `spread`: prior standard deviations, (2, width) or what broadcasts to it: of the chain's
+    coefficients from zero, and of a store's or an item's from the chain's. `solver`: "newton" (our
+    Fisher scoring) or "scikit-learn" (its PoissonRegressor on the same problem as a sparse matrix).
+    `coef_`: see `split`.
+    """
+
+    def __init__(
+        self,
+        spread: Any = 1.0,
+        solver: Literal["newton", "scikit-learn"] = "newton",
+        max_iter: int = 100,
+        tol: float = 1e-6,
+        warm_start: bool = False,
+    ) -> None:
+        """Keep the parameters."""
+        self.spread = spread
+        self.solver = solver
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+
+    coef_: Floats
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Ints | None = None) -> Self:
+        """Fit to counts `y`; with `warm_start`, from the coefficients of the last fit."""
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        if (y < 0).any():
+            raise ValueError("Negative values in y: a count is at least 0")
+        weight = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, allow_all_zero_weights=True
+        )
+        order, pool = Pool.of(X, groups, self.spread)
+        y, weight = np.asarray(y, dtype=np.float64)[order], weight[order]
+        warm = self.warm_start and hasattr(self, "coef_")
+        self.coef_ = self.coef_ if warm else pool.start(y)
+        self.shape_ = pool.shape
+        step = pool.newton if self.solver == "newton" else pool.poisson_regressor
+        for iteration in range(1, self.max_iter + 1):
+            self.n_iter_ = iteration
+            last, self.coef_ = self.coef_, step(self.coef_, y, weight)
+            if np.abs(self.coef_ - last).max() <= self.tol:
+                break
+        return self
+
+    def predict(self, X: Any, groups: Ints | None = None) -> Floats:
+        """Return the expected count of each row, (n,)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        order, pool = Pool.of(X, groups, self.spread, self.shape_)
+        mean = np.empty(len(X))
+        mean[order] = pool.mean(self.coef_)
+        return mean
+
+    def coefficients(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return those of the chain, the stores, the items, and the levels of the series."""
+        return split(self.coef_, self.n_features_in_, self.shape_)
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: counts are not negative."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = True
+        tags.regressor_tags.poor_score = True  # a log link on data with negative outcomes
+        return tags
+
+
+def split(
+    theta: Floats, width: int, shape: tuple[int, int]
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return the chain's, the stores', the items' coefficients and the series' levels."""
+    stores, items = shape
+    cuts = np.cumsum([width, stores * width, items * width])
+    chain, store, item, series = np.split(theta, cuts)
+    return (
+        chain,
+        store.reshape(stores, width),
+        item.reshape(items, width),
+        series.reshape(stores, items),
+    )
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The days, ordered by series, and where each series' coefficients stand in one vector."""
+    """Rows ordered by series, and where each series' coefficients stand in one vector."""
 
     x: Floats
-    store: Ints
-    item: Ints
     shape: tuple[int, int]
-    bounds: tuple[tuple[int, int, int, int], ...]
+    runs: tuple[tuple[int, int, int, int], ...]
     penalty: Floats
 
     @classmethod
-    def of(cls, x: Floats, store: Ints, item: Ints, spread: Floats) -> "Pool":
-        """Find each series' run of days; rows must be ordered by store and item.
+    def of(
+        cls,
+        x: Floats,
+        groups: Ints | None,
+        spread: Any,
+        shape: tuple[int, int] | None = None,
+    ) -> tuple[Any, "Pool"]:
+        """Return the order of rows (an index) that puts each series' rows in one run, and the pool.
 
-        `x`: terms (n, width); `spread` (2, width): how far the chain may plausibly be
-        from zero, and a store or an item from the chain, as prior standard deviations.
+        `groups`, `spread`: see `PooledRegressor`; `shape`: numbers of stores and of items.
         """
-        shape = int(store.max()) + 1, int(item.max()) + 1
-        code = store * shape[1] + item
+        groups = np.zeros((len(x), 2), dtype=np.int64) if groups is None else groups
+        stores, items = shape or (int(n) + 1 for n in groups.max(axis=0))
+        code = groups[:, 0] * items + groups[:, 1]
+        order: Any = slice(None) if (np.diff(code) >= 0).all() else np.argsort(code, kind="stable")
+        code = code[order]
         starts = np.flatnonzero(np.r_[True, np.diff(code) != 0])
         ends = np.r_[starts[1:], len(code)]
-        bounds = [
-            (int(a), int(b), int(store[a]), int(item[a])) for a, b in zip(starts, ends, strict=True)
+        runs = [
+            (int(a), int(b), *divmod(int(code[a]), items))
+            for a, b in zip(starts, ends, strict=True)
         ]
-        sizes = np.r_[
-            spread[0],
-            np.tile(spread[1], shape[0]),
-            np.tile(spread[1], shape[1]),
-            np.full(shape[0] * shape[1], SERIES_SPREAD),
-        ]
-        return cls(x, store, item, shape, tuple(bounds), sizes**-2.0)
-
-    def split(self, theta: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-        """Return the chain's, the stores', the items' coefficients and the series' levels."""
-        stores, items = self.shape
-        width = self.x.shape[1]
-        cuts = np.cumsum([width, stores * width, items * width])
-        chain, store, item, series = np.split(theta, cuts)
-        return (
-            chain,
-            store.reshape(stores, width),
-            item.reshape(items, width),
-            series.reshape(stores, items),
-        )
+        chain, own = np.broadcast_to(spread, (2, x.shape[1]))
+        spreads = [chain, np.tile(own, stores + items), np.full(stores * items, SERIES_SPREAD)]
+        return order, cls(x[order], (stores, items), tuple(runs), np.concatenate(spreads) ** -2.0)
 
     def start(self, y: Floats) -> Floats:
         """Return coefficients that expect the mean everywhere."""
         theta = np.zeros(len(self.penalty))
-        theta[LEVEL] = np.log(max(y.mean(), 1e-3))
+        if (self.x[:, LEVEL] == 1.0).all():
+            theta[LEVEL] = np.log(max(y.mean(), 1e-3))
         return theta
 
     def mean(self, theta: Floats) -> Floats:
-        """Return the expected demand of each day."""
-        chain, store, item, series = self.split(theta)
+        """Return the expected demand of each row."""
+        chain, store, item, series = split(theta, self.x.shape[1], self.shape)
         eta = np.empty(len(self.x))
-        for a, b, s, i in self.bounds:
-            eta[a:b] = self.x[a:b] @ (chain + store[s] + item[i]) + series[s, i]
+        for a, b, s, i in self.runs:
+            x = self.x[a:b]
+            eta[a:b] = x @ (chain + store[s] + item[i]) + series[s, i] * x[:, LEVEL]
         return np.exp(np.clip(eta, -MAX_LOG, MAX_LOG))
 
-    def newton(self, theta: Floats, y: Floats, k: Floats, counted: Floats) -> Floats:
-        """Return the coefficients after one Fisher-scoring step; `counted` weighs the days.
+    def newton(self, theta: Floats, y: Floats, weight: Floats) -> Floats:
+        """Return the coefficients after one Fisher-scoring step; `weight` weighs the rows.
 
         Stores meet only in the chain's and the items' coefficients, so the Hessian is an arrow:
         what is a store's own is eliminated first (Schur complement), store by store.
         """
         mean = self.mean(theta)
-        weight = counted * mean / (1.0 + mean / k)
-        top, cross, own, pull = self._normal(weight, weight * (y - mean) / mean)
-        pull = pull - self.penalty * theta
-        common, theirs = self._places()
-        rhs = np.concatenate([cross.transpose(0, 2, 1), pull[theirs][..., None]], axis=2)
+        shared_block, cross, own, gradient = self._normal(weight * mean, weight * (y - mean))
+        gradient = gradient - self.penalty * theta
+        shared, of_store = self._places()
+        rhs = np.concatenate([cross.transpose(0, 2, 1), gradient[of_store][..., None]], axis=2)
         solved = np.linalg.solve(own, rhs)
-        schur = top - np.einsum("sij,sjk->ik", cross, solved[..., :-1])
+        schur = shared_block - np.einsum("sij,sjk->ik", cross, solved[..., :-1])
         step = np.zeros_like(theta)
-        step[common] = np.linalg.solve(
-            schur, pull[common] - np.einsum("sij,sj->i", cross, solved[..., -1])
+        step[shared] = np.linalg.solve(
+            schur, gradient[shared] - np.einsum("sij,sj->i", cross, solved[..., -1])
         )
-        step[theirs] = solved[..., -1] - solved[..., :-1] @ step[common]
+        step[of_store] = solved[..., -1] - solved[..., :-1] @ step[shared]
         return theta + step
+
+    def poisson_regressor(self, theta: Floats, y: Floats, weight: Floats) -> Floats:
+        """Return the coefficients that scikit-learn finds, starting from `theta`."""
+        from sklearn.linear_model import PoissonRegressor
+
+        if not weight.any():  # the prior alone decides
+            return np.zeros_like(theta)
+        # Columns in units of their prior, and the penalty as a share of the weights: the same sum.
+        scale = self.penalty**-0.5
+        model = PoissonRegressor(
+            alpha=1.0 / weight.sum(), fit_intercept=False, max_iter=500, tol=1e-6, warm_start=True
+        )
+        model.coef_ = theta / scale
+        model.fit(self._design().multiply(scale).tocsr(), y, weight)
+        coefficients: Floats = model.coef_ * scale
+        return coefficients
+
+    def _design(self) -> Any:
+        """Return the terms as one sparse matrix: chain, stores, items, levels of series."""
+        from scipy.sparse import coo_array, hstack
+
+        (stores, items), width, n = self.shape, self.x.shape[1], len(self.x)
+        blocks = []
+        for count, at in ((stores, 2), (items, 3)):
+            first = np.concatenate([np.full(run[1] - run[0], run[at] * width) for run in self.runs])
+            columns = first[:, None] + np.arange(width)
+            rows = np.repeat(np.arange(n), width)
+            blocks.append(coo_array((self.x.ravel(), (rows, columns.ravel())), (n, count * width)))
+        level = np.concatenate([np.full(b - a, s * items + i) for a, b, s, i in self.runs])
+        blocks.append(coo_array((self.x[:, LEVEL], (np.arange(n), level)), (n, stores * items)))
+        return hstack([coo_array(self.x), *blocks], format="csr")
 
     def _places(self) -> tuple[Ints, Ints]:
         """Return where the shared unknowns stand, and each store's own (stores, width + items)."""
         (stores, items), width = self.shape, self.x.shape[1]
         levels = width * (1 + stores + items)
-        common = np.r_[:width, width * (1 + stores) : levels]
+        shared = np.r_[:width, width * (1 + stores) : levels]
         own = width + np.arange(stores * width).reshape(stores, width)
         level = levels + np.arange(stores * items).reshape(stores, items)
-        return common, np.concatenate([own, level], axis=1)
+        return shared, np.concatenate([own, level], axis=1)
 
     def _normal(self, weight: Floats, score: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """Return the Hessian's shared, mixed and own blocks, and the gradient without penalty."""
         (stores, items), width = self.shape, self.x.shape[1]
-        common, theirs = self._places()
-        top, pull = np.diag(self.penalty[common]), np.zeros_like(self.penalty)
-        cross = np.zeros((stores, len(common), width + items))
-        own = np.apply_along_axis(np.diag, 1, self.penalty[theirs])
-        for a, b, s, i in self.bounds:
+        shared, of_store = self._places()
+        block, gradient = np.diag(self.penalty[shared]), np.zeros_like(self.penalty)
+        cross = np.zeros((stores, len(shared), width + items))
+        own = np.apply_along_axis(np.diag, 1, self.penalty[of_store])
+        for a, b, s, i in self.runs:
             x = self.x[a:b]
             gram, slope = x.T @ (x * weight[a:b, None]), x.T @ score[a:b]
             at, level = np.r_[:width, width * (1 + i) : width * (2 + i)], width + i
-            top[np.ix_(at, at)] += np.tile(gram, (2, 2))
+            block[np.ix_(at, at)] += np.tile(gram, (2, 2))
             cross[s][at, :width] += np.tile(gram, (2, 1))
             cross[s][at, level] += np.tile(gram[LEVEL], 2)
             own[s][:width, :width] += gram
             own[s][:width, level] += gram[LEVEL]
             own[s][level, :width] += gram[LEVEL]
             own[s][level, level] += gram[LEVEL, LEVEL]
-            pull[common[at]] += np.tile(slope, 2)
-            pull[theirs[s, :width]] += slope
-            pull[theirs[s, level]] += slope[LEVEL]
-        return top, cross, own, pull
+            gradient[shared[at]] += np.tile(slope, 2)
+            gradient[of_store[s, :width]] += slope
+            gradient[of_store[s, level]] += slope[LEVEL]
+        return block, cross, own, gradient

@@ -114,7 +114,7 @@ def streams(rows: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
         code, names = rows[column].factorize(sort=True)
         for at, name in enumerate(names):
             yield f"{word} {name}", code == at
-    wet = rows["wet"].to_numpy() >= 0.5
+    wet = rows["rain_probability"].to_numpy() >= 0.5
     for name, part in (("in the rain", wet), ("on dry days", ~wet)):
         if part.any():
             yield name, part
@@ -126,7 +126,7 @@ def proofs(
     """Yield per stream and shift the days and the evidence at each day's close.
 
     `rows`: per shift looked for, `shift_evidence` of the days since the model was trained, with
-    location_id, item_id, date and wet.
+    location_id, item_id, date and rain_probability.
     """
     for shift, each in rows.items():
         day, days = each["date"].factorize(sort=True)

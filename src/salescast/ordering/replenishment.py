@@ -5,8 +5,7 @@ import pandas as pd
 
 from salescast.contract import schema
 from salescast.contract.panel import entity_rows
-from salescast.models import response as demand
-from salescast.models.forecaster import CHUNK_ROWS, Integrated, Model, distribution
+from salescast.models.forecaster import CHUNK_ROWS, Forecaster
 from salescast.ordering import sample_paths
 from salescast.ordering.orders import (
     PLANNER_DAYS,
@@ -25,23 +24,23 @@ LEARN_DAYS = 400  # days of demand that they are compared with
 DAY = pd.Timedelta(days=1)
 
 
-def learn_dependence(model: Model, rows: pd.DataFrame, truth: pd.DataFrame) -> Dependence:
+def learn_dependence(model: Forecaster, rows: pd.DataFrame, truth: pd.DataFrame) -> Dependence:
     """Return the dependence between days ahead of one origin, from the last training origins.
 
     `rows`: features of training origins; `truth`: estimated demand since (`response.uncensor`).
     """
     recent = rows[rows["origin"].isin(np.sort(rows["origin"].unique())[-LEARN_FROM:])]
     pieces = [recent.iloc[at : at + CHUNK_ROWS] for at in range(0, len(recent), CHUNK_ROWS)]
-    moments = [sample_paths.moments(distribution(model, piece)) for piece in pieces]
-    mean, variance = (np.concatenate(parts) for parts in zip(*moments, strict=True))
+    mixtures = [model.predict_distribution(piece) for piece in pieces]
+    mean = np.concatenate([mixture.mean for mixture in mixtures])
+    variance = np.concatenate([mixture.variance for mixture in mixtures])
     return sample_paths.learn(recent, (mean, variance), truth)
 
 
-def recent_demand(model: Model, happened: pd.DataFrame) -> pd.DataFrame:
+def recent_demand(model: Forecaster, happened: pd.DataFrame) -> pd.DataFrame:
     """Return estimated demand of the last LEARN_DAYS, by the model's own response if it has one."""
     recent = happened[happened["date"] > happened["date"].max() - LEARN_DAYS * DAY]
-    response = model.parts.response if isinstance(model.parts, Integrated) else None
-    return demand.uncensor(recent, response)
+    return model.uncensor(recent)
 
 
 def position(tables: schema.Tables, origin: pd.Timestamp, series: pd.DataFrame) -> pd.DataFrame:
@@ -86,11 +85,11 @@ def as_matrix(
 
 
 def draw(
-    model: Model, dependence: Dependence, rows: pd.DataFrame, stock: pd.DataFrame, cycle: Cycle
+    model: Forecaster, dependence: Dependence, rows: pd.DataFrame, stock: pd.DataFrame, cycle: Cycle
 ) -> Values:
     """Return sample paths (series, paths, leads of the cycle) in the order of `stock`."""
     near = rows[rows["lead_time"] <= cycle.interval]
-    drawn = sample_paths.sample(near, distribution(model, near), dependence)
+    drawn = sample_paths.sample(near, model.predict_distribution(near), dependence)
     where = entity_rows(near[SERIES].iloc[:: int(near["lead_time"].max())], stock)
     # A series that has ended since its stock was counted has no demand.
     ordered: Values = drawn[where] * (where >= 0)[:, None, None]

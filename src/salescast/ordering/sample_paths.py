@@ -14,11 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from salescast.models import counts
+from salescast.models.counts import CountMixture
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Mixture = tuple[Floats, Floats, Floats]  # weights and means (n, nodes), k (n,): model.distribution
 
 PATHS = 500
 SEED = 3  # of the fixed draws; any will do
@@ -39,22 +38,14 @@ class Dependence:
     usual: float
 
 
-def moments(mixture: Mixture) -> tuple[Floats, Floats]:
-    """Return the mean and the variance of each mixture, (n,) each."""
-    weights, means, k = mixture
-    mean: Floats = (weights * means).sum(axis=1)
-    square = (weights * (means**2 * (1.0 + 1.0 / k[:, None]) + means)).sum(axis=1)
-    return mean, square - mean**2
-
-
 def learn(
     rows: pd.DataFrame, forecast_moments: tuple[Floats, Floats], truth: pd.DataFrame
 ) -> Dependence:
     """Return the dependence between residuals of one origin, from forecasts with known outcomes.
 
-    `rows`: feature rows, all leads of a series and origin in a run; `forecast_moments`: `moments`
-    of their forecasts; `truth`: store_id, item_id, date and `demand`. Rows without an outcome are
-    ignored.
+    `rows`: feature rows, all leads of a series and origin in a run; `forecast_moments`: mean
+    and variance of their forecasts; `truth`: store_id, item_id, date and `demand`. Rows without an
+    outcome are ignored.
     """
     mean, variance = forecast_moments
     key = ["store_id", "item_id", "date"]
@@ -87,14 +78,14 @@ def _fit_decay(correlation: Floats) -> tuple[float, float]:
     return float(decays[best]), float(share[best])
 
 
-def sample(rows: pd.DataFrame, mixture: Mixture, dependence: Dependence) -> Floats:
+def sample(rows: pd.DataFrame, mixture: CountMixture, dependence: Dependence) -> Floats:
     """Return sample paths of demand, units, shape (series and origins, PATHS, leads).
 
     `rows` and `mixture` as in `learn`; the first axis follows the runs of rows. Each lead's values
     are the PATHS mid-quantiles of its own distribution, so dependence does not change single days.
     """
     horizon = int(rows["lead_time"].max())
-    table = _quantiles(*mixture)
+    table = _quantiles(mixture)
     of_item = rows["item_id"].to_numpy(str)[::horizon]
     result = np.empty((len(of_item), PATHS, horizon))
     for item in np.unique(of_item):
@@ -105,18 +96,16 @@ def sample(rows: pd.DataFrame, mixture: Mixture, dependence: Dependence) -> Floa
     return result
 
 
-def _quantiles(weights: Floats, means: Floats, k: Floats) -> Floats:
+def _quantiles(mixture: CountMixture) -> Floats:
     """Return the PATHS mid-quantiles of each mixture, (n, PATHS), rising."""
-    mean = (weights * means).sum(axis=1)
-    result = np.empty((len(k), PATHS))
-    large = (mean > counts.LARGE) | (k > 1e5)
-    levels, own = [(i + 0.5) / PATHS for i in range(PATHS)], np.full(large.sum(), 0.5)
-    many = counts.quantiles(weights[large], means[large], k[large], levels, own)
-    result[large] = many[:, :PATHS]
+    result = np.empty((len(mixture.dispersion), PATHS))
+    large = mixture.large
+    result[large] = mixture.select(large).quantiles((np.arange(PATHS) + 0.5) / PATHS)
     small = np.flatnonzero(~large)
+    small = small[np.argsort(mixture.mean[small])]
     # Sort by mean, so that the rows of a part need tables of similar length.
-    for part in np.array_split(small[np.argsort(mean[small])], max(1, len(small) // 500)):
-        reached = np.floor(PATHS * _cumulative(weights[part], means[part], k[part]) + 0.5)
+    for part in np.array_split(small, max(1, len(small) // 500)):
+        reached = np.floor(PATHS * _cumulative(mixture.select(part)) + 0.5)
         reached[:, -1] = PATHS
         repeats = (reached - np.pad(reached[:, :-1], ((0, 0), (1, 0)))).astype(np.int64)
         units = np.broadcast_to(np.arange(repeats.shape[1]), repeats.shape)
@@ -124,15 +113,13 @@ def _quantiles(weights: Floats, means: Floats, k: Floats) -> Floats:
     return result
 
 
-def _cumulative(weights: Floats, means: Floats, k: Floats) -> Floats:
+def _cumulative(mixture: CountMixture) -> Floats:
     """Return P(D ≤ 0), P(D ≤ 1) … until every row has passed its last mid-quantile."""
-    k = k[:, None]
-    share = means / (means + k)
-    chance = weights * (1.0 - share) ** k
-    columns = [chance.sum(axis=1)]
-    while columns[-1].min(initial=1.0) < 1.0 - 0.4 / PATHS:
-        chance *= share * ((len(columns) - 1 + k) / len(columns))
-        columns.append(columns[-1] + chance.sum(axis=1))
+    columns = []
+    for total in mixture.cumulative():
+        columns.append(total)
+        if total.min(initial=1.0) >= 1.0 - 0.4 / PATHS:
+            break
     return np.column_stack(columns)
 
 

@@ -11,16 +11,14 @@ from salescast.release.payload import read_model
 
 class _Served:
     def __init__(self, payload: Mapping[str, Any]) -> None:
-        from salescast.models.forecaster import from_payload
-
-        self.model, self.contract = from_payload(payload["model"]), payload["contract"]
+        self.model, self.contract = payload["model"], payload["contract"]
 
     def predict(self, rows: pd.DataFrame, _: Any = None) -> pd.DataFrame:
-        from salescast.models.forecaster import predict
+        from salescast.models.forecaster import forecast
 
         moments = rows.select_dtypes("datetime").columns
         rows = rows.astype(dict.fromkeys(moments, "datetime64[us]"))  # MLflow makes them [ns]
-        return predict(self.model, rows, self.contract["quantiles"], self.contract["critical"])
+        return forecast(self.model, rows, self.contract["quantiles"], self.contract["critical"])
 
 
 def _load_pyfunc(path: str) -> _Served:

@@ -22,7 +22,7 @@ from salescast.features.point_in_time import (
     WEATHER,
     without_weather,
 )
-from salescast.models.forecaster import Model, from_payload, predict
+from salescast.models.forecaster import Forecaster, forecast
 from salescast.release.manifest import unseal
 from salescast.release.payload import parse_model
 
@@ -49,8 +49,8 @@ class Bundle:
     """
 
     digest: str
-    model: Model
-    fallback: Model
+    model: Forecaster
+    fallback: Forecaster
     about: Mapping[str, Any]
     climatology: Mapping[str, Any]
     contract: Mapping[str, Any]
@@ -96,7 +96,7 @@ def open_bundle(files: Mapping[str, bytes], digest: str, trusted: Collection[str
         parse_model(files[name], name, trusted) for name in ("model.skops", "fallback.skops")
     )
     try:
-        model, twin = from_payload(payload["model"]), from_payload(fallback["model"])
+        model, twin = payload["model"], fallback["model"]
         _check_contract(plain["contract"], payload["contract"])
         bundle = Bundle(digest, model, twin, dependence=payload["dependence"], **plain)
         _check_examples(bundle, examples)
@@ -161,10 +161,10 @@ def _check_examples(bundle: Bundle, examples: Mapping[str, Any]) -> None:
     rows, answers = (_frame(examples[name]) for name in ("rows", "answers"))
     levels = bundle.contract["quantiles"], bundle.contract["critical"]
     numbers = [name for name in answers if answers[name].dtype == np.float64]
-    predicted = predict(bundle.model, rows, *levels)[numbers]
+    predicted = forecast(bundle.model, rows, *levels)[numbers]
     if not len(answers) or not np.allclose(predicted, answers[numbers], TOLERANCE, 1e-12):
         raise ValueError("the model does not predict its own examples")
-    if not np.isfinite(predict(bundle.fallback, without_weather(rows), *levels)[numbers]).all(
+    if not np.isfinite(forecast(bundle.fallback, without_weather(rows), *levels)[numbers]).all(
         axis=None
     ):
         raise ValueError("the fallback model does not predict the examples")

@@ -8,10 +8,9 @@ import pandas as pd
 
 from salescast.contract.schema import Tables, last_day
 from salescast.features import point_in_time
+from salescast.features.climatology import fill_with_climatology, lacks_weather
 from salescast.features.point_in_time import KEYS, without_weather
-from salescast.models.explanation import CAUSES, contributions
-from salescast.models.fallback import fill_with_climatology, lacks_weather
-from salescast.models.forecaster import Model, predict
+from salescast.models.forecaster import CAUSES, Forecaster, forecast
 from salescast.release.bundle import Bundle
 
 SERIES = ("store_id", "item_id")
@@ -66,7 +65,7 @@ def _observed_places(tables: Tables) -> set[str]:
 
 
 def issue(
-    model: Model,
+    model: Forecaster,
     rows: pd.DataFrame,
     quantiles: Sequence[float],
     critical: Mapping[str, float],
@@ -78,10 +77,10 @@ def issue(
     model_version, data_version, degraded (a list of what was missing, per row), because_* (units
     that each cause adds to the mean, see `contributions`) and receipt_id (one a series).
     """
-    forecasts = predict(model, rows, quantiles, critical)
+    forecasts = forecast(model, rows, quantiles, critical)
     forecasts["model_version"], forecasts["data_version"] = versions
     forecasts["degraded"] = _degraded(forecasts)
-    because = contributions(model, rows)
+    because = model.explain(rows)
     for cause in CAUSES:
         forecasts[f"because_{cause}"] = because[cause].to_numpy()
     forecasts["receipt_id"] = receipts(forecasts)

@@ -17,8 +17,11 @@ import numpy as np
 
 from salescast.data.files import MAX_FILE_BYTES, as_json, read_bytes
 from salescast.errors import DataQualityError
+from salescast.models import TYPES
 
 TRUSTED = (
+    *TYPES,  # our own models
+    "numpy.dtype",  # an imputer keeps that of its columns; skops reads it from an empty array
     "functools.partial",  # gradient boosting wraps check_array in it, for categorical features
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",  # see `_check_trees`
     "sklearn.utils.validation.check_array",

@@ -1,6 +1,6 @@
 """How to train after demand has shifted: what is learned, and what the backtest covers."""
 
-from datetime import date, timedelta
+from datetime import date
 
 import pandas as pd
 
@@ -8,10 +8,8 @@ from salescast.contract.schema import last_day
 from salescast.data import store
 from salescast.data.files import read_json
 from salescast.errors import NoChampionError
-from salescast.models.forecaster import Integrated
-from salescast.models.response import NEVER
 from salescast.settings import Backtest, Settings
-from salescast.stages.configured import EPOCH, champion_release
+from salescast.stages.configured import champion_release
 
 REFIT_EVERY = 3  # origins a day apart share a fit
 LENIENT = 0.05  # chance of an error against a champion whose errors an alarm has shown already
@@ -58,9 +56,7 @@ def _monitors_shift(settings: Settings) -> date | None:
 
 def _champions_shift(settings: Settings) -> date | None:
     try:
-        parts = champion_release(settings).model.parts
+        since = champion_release(settings).model.get_params().get("since")
     except NoChampionError:
         return None
-    if not isinstance(parts, Integrated) or parts.response.since == NEVER:
-        return None
-    return EPOCH + timedelta(days=parts.response.since)
+    return date.fromisoformat(since) if since else None

@@ -13,7 +13,7 @@ from salescast.evaluation.backtest import outcomes
 from salescast.evaluation.live_comparison import Judgement, chosen, judge
 from salescast.features import point_in_time as feature
 from salescast.ledger.ledger import Ledger
-from salescast.models.forecaster import Model
+from salescast.models.forecaster import Forecaster
 from salescast.monitoring.alarms import alarm
 from salescast.ordering.orders import item_costs
 from salescast.ordering.replenishment import recent_demand
@@ -144,7 +144,7 @@ def _journal(
         )
 
 
-def _scored(settings: Settings, model: Model) -> pd.DataFrame:
+def _scored(settings: Settings, model: Forecaster) -> pd.DataFrame:
     """Return the recent forecasts, served or in the shadow, with their outcomes and costs."""
     tables = store.read_all(settings.data)
     today = last_day(tables)

@@ -1,8 +1,6 @@
 """What the settings describe, as objects of the other packages."""
 
 import dataclasses
-from datetime import date
-from typing import Any
 
 import pandas as pd
 
@@ -12,17 +10,11 @@ from salescast.errors import NoChampionError
 from salescast.evaluation.backtest import Recipe
 from salescast.evaluation.gate import Policy
 from salescast.ledger import Spool
-from salescast.models.estimator import PATH
-from salescast.models.response import NEVER
 from salescast.ordering.orders import Cycle, item_costs
 from salescast.registry import Registry
 from salescast.release import Bundle, Releases
 from salescast.settings import Settings
 
-EPOCH = date(1970, 1, 1)
-NOT_PARAMETERS = {
-    "kind", "seed", "since", "estimator", "estimator_params", "estimator_space", "trusted_types"
-}  # fmt: skip
 WEEK = 7  # days: origins closer together share days, so the gate resamples whole weeks of days
 
 
@@ -75,19 +67,11 @@ def recipe(settings: Settings, tables: Tables) -> Recipe:
     costs = item_costs(tables)
     return Recipe(
         settings.model.kind,
-        _model_parameters(settings),
+        settings.model.model_dump(mode="json"),
         settings.model.seed,
         settings.forecast.quantiles,
         dict(zip(costs["item_id"], costs["critical_ratio"], strict=True)),
     )
-
-
-def _model_parameters(settings: Settings) -> dict[str, Any]:
-    model = settings.model
-    if model.kind == "estimator":
-        return {PATH: model.estimator, **model.estimator_params}
-    since = float((model.since - EPOCH).days) if model.since else NEVER
-    return model.model_dump(exclude=NOT_PARAMETERS) | {"since": since}
 
 
 def order_cycle(settings: Settings) -> Cycle:

@@ -100,8 +100,9 @@ def build_rows(
     if weather != "observed":
         return feature.build(tables, [*trained, *tested], horizon, weather, chain)
     learned = sorted({*trained} - {*tested})
-    each = [(feature.foreseen(tables, horizon), learned), (tables, tested)]
-    rows = [feature.build(known, days, horizon, chain=chain) for known, days in each if days]
+    rows = [feature.build(tables, tested, horizon, "issued", chain)] if tested else []
+    if learned:
+        rows.append(feature.build(tables, learned, horizon, "observed", chain))
     return pd.concat(rows).sort_values("origin", kind="stable", ignore_index=True)
 
 

@@ -16,7 +16,6 @@ from salescast.evaluation.gate import Decision, Evidence, Measured, decide
 from salescast.features import point_in_time as feature
 from salescast.ledger.journal import Decided
 from salescast.ledger.ledger import Ledger
-from salescast.models.forecaster import from_payload
 from salescast.monitoring.alarms import alarm
 from salescast.registry import Registry, Version, read_model
 from salescast.settings import Settings
@@ -103,7 +102,7 @@ def _champion_rows(
     if not later:
         return past
     rows = feature.build(tables, later, settings.forecast.horizon, contract["weather"])
-    fresh = served_by(from_payload(payload["model"]), rows, recipe(settings, tables), CHALLENGER)
+    fresh = served_by(payload["model"], rows, recipe(settings, tables), CHALLENGER)
     return pd.concat([past, fresh], ignore_index=True)
 
 
@@ -120,7 +119,7 @@ def _measured(
     judged = predictions.loc[predictions["model"] == CHALLENGER, "origin"]
     first, last = judged.min(), judged.max()
     trained_on = pd.Timestamp(payload["contract"]["origin"])
-    until = str(payload["model"]["trained_until"])
+    until = str(payload["model"].trained_until_)
     steps.debug("measures the model")
     return Measured(
         poisoned=measurements.poisoned_share(payload, tables, [first, last]),

@@ -18,7 +18,7 @@ from salescast.evaluation import backtest
 from salescast.features import point_in_time as feature
 from salescast.ledger.ledger import Ledger
 from salescast.models import response
-from salescast.models.forecaster import Integrated, Model, quantile_column
+from salescast.models.forecaster import Forecaster, quantile_column
 from salescast.monitoring import alarms, live_scores
 from salescast.ordering.orders import item_costs
 from salescast.settings import Settings
@@ -52,7 +52,7 @@ def monitor(settings: Settings, today: date | None = None, brief: bool = False) 
         summary: dict[str, Any] = {"origin": f"{last:%Y-%m-%d}", "today": f"{now:%Y-%m-%d}"}
         if not brief:
             scored, live = _live(settings, ledger, tables, model)
-            drift, usual = _drift(settings, last)
+            drift, usual = _drift(settings, model, last)
             raised += alarms.drifted(drift, usual, settings.monitoring.drift_threshold)
             summary |= {"live": live, "drift": drift}
         summary |= _raise(settings, ledger, raised, now)
@@ -100,7 +100,7 @@ def _limits(settings: Settings) -> alarms.Limits:
     return alarms.Limits(**settings.monitoring.model_dump(include=names))
 
 
-def _champion(settings: Settings) -> tuple[Model | None, str]:
+def _champion(settings: Settings) -> tuple[Forecaster | None, str]:
     try:
         release = champion_release(settings)
     except NoChampionError:
@@ -137,12 +137,12 @@ def _data_alarms(settings: Settings, tables: Tables, now: pd.Timestamp) -> Itera
 
 
 def _champion_alarms(
-    settings: Settings, ledger: Ledger, tables: Tables, champion: tuple[Model, str]
+    settings: Settings, ledger: Ledger, tables: Tables, champion: tuple[Forecaster, str]
 ) -> list[alarms.Alarm]:
     """Return what the days since the champion was trained say about it."""
     model, version = champion
     last, limits = last_day(tables), _limits(settings)
-    since = max(pd.Timestamp(model.trained_until) + DAY, last - (WATCHED_DAYS - 1) * DAY)
+    since = max(pd.Timestamp(model.trained_until_) + DAY, last - (WATCHED_DAYS - 1) * DAY)
     if since > last:
         return []
     served = ledger.forecasts(since=since, until=last, model_version=version, lead_time=1)
@@ -151,12 +151,10 @@ def _champion_alarms(
     levels = live_scores.mirrored_quantiles(scored, settings.forecast.quantiles)
     names = [quantile_column(level) for level in levels]
     found = alarms.of_forecasts(scored, names, _usual_coverage(settings), limits)
-    if isinstance(model.parts, Integrated) and len(demand):
-        shifts = (limits.shift, -limits.shift)
-        fitted = model.parts.response
-        evidence = {shift: response.shift_evidence(demand, fitted, shift) for shift in shifts}
-        found = alarms.demand_shift(evidence, limits) + found
-    return found
+    if demand.empty:
+        return found
+    evidence = model.shift_evidence(demand, (limits.shift, -limits.shift))
+    return alarms.demand_shift(evidence, limits) + found
 
 
 def _usual_coverage(settings: Settings) -> float:
@@ -169,14 +167,13 @@ def _usual_coverage(settings: Settings) -> float:
     return float(card["by_lead"].get("1", card["overall"])["coverage_80"])
 
 
-def _demand(tables: Tables, model: Model | None, since: pd.Timestamp) -> pd.DataFrame:
+def _demand(tables: Tables, model: Forecaster | None, since: pd.Timestamp) -> pd.DataFrame:
     """Return what happened from `since` on, with the demand behind it by the model's response."""
     sales, last = tables["sales"], last_day(tables)
     needed = sales[sales["date"] >= min(since, last - WATCHED_DAYS * DAY)]
     none = {name: schema.empty(name) for name in ("plan", "weather_forecast")}
     happened = feature.past({**tables, **none, "sales": needed}, last)
-    fitted = model.parts.response if model and isinstance(model.parts, Integrated) else None
-    demand = response.uncensor(happened, fitted)
+    demand = model.uncensor(happened) if model else response.uncensor(happened)
     return demand[demand["date"] >= since]
 
 
@@ -189,13 +186,13 @@ def _scored(
 ) -> pd.DataFrame:
     """Return the served forecasts whose outcome the ledger has, with their costs."""
     sold = ledger.outcomes(since=since, until=last_day(tables))[[*KEY, "units"]]
-    truth = sold.merge(demand[[*KEY, "demand", "sold_out", "wet"]], on=KEY)
+    truth = sold.merge(demand[[*KEY, "demand", "sold_out", "rain_probability"]], on=KEY)
     scored = backtest.outcomes(served.assign(model="live"), truth, item_costs(tables))
     return scored.merge(sold, on=KEY)
 
 
 def _live(
-    settings: Settings, ledger: Ledger, tables: Tables, model: Model | None
+    settings: Settings, ledger: Ledger, tables: Tables, model: Forecaster | None
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the scored forecasts of the live days, and their scorecard."""
     last = last_day(tables)
@@ -206,12 +203,16 @@ def _live(
     return scored, live_scores.live_scorecard(served, scored, levels)
 
 
-def _drift(settings: Settings, today: pd.Timestamp) -> tuple[dict[str, float], dict[str, float]]:
+def _drift(
+    settings: Settings, model: Forecaster | None, today: pd.Timestamp
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the drift of the columns that the champion reads, and the usual drift."""
     path = settings.build / "features.parquet"
-    if not path.exists():  # nothing was ever trained: there is nothing to differ from
+    if model is None or not path.exists():  # nothing was ever trained: nothing to differ from
         return {}, {}
     rows = read_frame(path, "features")
-    columns = [*feature.HISTORY, *feature.PRICE, *feature.WEATHER]
+    inputs = (*feature.HISTORY, *feature.PRICE, *feature.WEATHER)
+    columns = [name for name in inputs if name in model.feature_names_in_]
     return live_scores.input_drift(rows, columns, today, settings.monitoring.live_days)
 
 

@@ -14,8 +14,8 @@ from salescast.contract.schema import Tables
 from salescast.data import store
 from salescast.data.files import plain, present, read_json, replace
 from salescast.errors import DataQualityError, NoChampionError
-from salescast.models.fallback import climatology
-from salescast.models.forecaster import from_payload, predict
+from salescast.features.climatology import climatology
+from salescast.models.forecaster import forecast
 from salescast.ordering.orders import item_costs
 from salescast.registry import Version
 from salescast.release import Release
@@ -35,9 +35,7 @@ def write_draft(settings: Settings, payload: dict[str, Any], rows: pd.DataFrame)
     """
     tables = store.read_all(settings.data)
     contract = payload["contract"]
-    answers = predict(
-        from_payload(payload["model"]), rows, contract["quantiles"], contract["critical"]
-    )
+    answers = forecast(payload["model"], rows, contract["quantiles"], contract["critical"])
     observed = schema.latest("weather_observed", tables["weather_observed"])
     parts = {
         "climatology": climatology(observed.dropna(subset=["precip_mm", "temp_c"])),

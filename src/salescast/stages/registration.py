@@ -9,7 +9,7 @@ from typing import Any
 from salescast.data import versions
 from salescast.data.files import present, read_frame, read_json, write_json
 from salescast.evaluation.backtest import CHALLENGER
-from salescast.models.forecaster import from_payload, predict
+from salescast.models.forecaster import forecast
 from salescast.registry import Candidate, read_model
 from salescast.release.bundle import MATTERS
 from salescast.settings import Settings
@@ -48,7 +48,7 @@ def register(settings: Settings) -> dict[str, Any]:
         tags=_tags(settings, payload),
         artifacts=[*(build / name for name in ARTIFACTS if (build / name).exists()), draft],
         input_example=example,
-        output_example=predict(from_payload(payload["model"]), example, *levels),
+        output_example=forecast(payload["model"], example, *levels),
         requirements=[f"{name}=={installed(name)}" for name in MATTERS],
     )
     version = open_registry(settings).log(candidate)
@@ -84,7 +84,7 @@ def _tags(settings: Settings, payload: dict[str, Any]) -> dict[str, str]:
         "git_commit": commit,
         "data_version": data_version,
         "quality_verdict": read_json(settings.build / "quality.json", "validate")["status"],
-        "trained_until": payload["model"]["trained_until"],
+        "trained_until": payload["model"].trained_until_,
         "origin": payload["contract"]["origin"],
         "train_key": key,
     }

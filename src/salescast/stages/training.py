@@ -16,7 +16,8 @@ from salescast.data.files import read_frame, read_runs, replace, write_json
 from salescast.evaluation.backtest import Recipe
 from salescast.evaluation.importance import importance
 from salescast.features import point_in_time as feature
-from salescast.models.forecaster import Model, as_payload, fit, training_rows
+from salescast.models import kind_class, make
+from salescast.models.forecaster import Forecaster, training_rows
 from salescast.ordering.replenishment import LEARN_FROM, learn_dependence, recent_demand
 from salescast.settings import Settings
 from salescast.stages.configured import recipe
@@ -32,33 +33,34 @@ def train(settings: Settings) -> dict[str, Any]:
     happened = feature.past(tables, origin)
     rows, recent = _training_rows(settings)
     steps.debug("fits %s to %s rows", how.kind, f"{len(rows):,}")
-    model = fit(rows, happened, how.kind, how.params, how.seed)
+    model = make(how.kind, how.params, how.seed).fit(rows, happened)
     steps.debug("fits it without weather")
-    fallback = fit(feature.without_weather(rows), happened, how.kind, how.params, how.seed)
+    blind_rows = feature.without_weather(rows)
+    fallback = make(how.kind, how.params, how.seed).fit(blind_rows, happened)
     dependence_of_days = learn_dependence(model, recent, recent_demand(model, happened))
     payload = {
-        "model": as_payload(model),
+        "model": model,
         "dependence": asdict(dependence_of_days),
         "contract": _contract(settings, how, origin),
     }
     _write_model(settings, "model.skops", payload)
-    _write_model(settings, "fallback.skops", {"model": as_payload(fallback)})
+    _write_model(settings, "fallback.skops", {"model": fallback})
     write_json(settings.build / "importance.json", _importance(settings, model, recent, happened))
     return {
         "rows": len(happened),
-        "trained_until": model.trained_until,
-        "summary": f"{how.kind} on {len(happened):,} days of sales until {model.trained_until}",
+        "trained_until": model.trained_until_,
+        "summary": f"{how.kind} on {len(happened):,} days of sales until {model.trained_until_}",
     }
 
 
 def _training_rows(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the rows to fit to, and those of the last origins, whose residuals are measured.
 
-    Where the chain is in partitions, its rows are many: the integrated model learns its response
-    from what happened, and needs nothing but each place's weather of the rows.
+    Where the chain is in partitions, its rows are many: a model that reads nothing of them but each
+    place's weather gets one series of each place.
     """
     path = settings.build / "features.parquet"
-    if settings.scale.partitions == 1 or settings.model.kind != "integrated":
+    if settings.scale.partitions == 1 or not kind_class(settings.model.kind).learns_from_places:
         rows = read_frame(path, "features")
         return rows, rows
     thin, recent = [], deque[pd.DataFrame](maxlen=LEARN_FROM)
@@ -69,7 +71,7 @@ def _training_rows(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _importance(
-    settings: Settings, model: Model, rows: pd.DataFrame, happened: pd.DataFrame
+    settings: Settings, model: Forecaster, rows: pd.DataFrame, happened: pd.DataFrame
 ) -> dict[str, float]:
     """Return how much the model relies on each group of features, over its last origins."""
     known = training_rows(rows, happened)

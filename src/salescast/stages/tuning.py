@@ -12,7 +12,7 @@ from salescast.data import store
 from salescast.errors import ConfigError
 from salescast.evaluation.backtest import CHALLENGER, outcomes, served_by
 from salescast.features import point_in_time as feature
-from salescast.models.forecaster import fit
+from salescast.models import kind_class, make
 from salescast.models.response import uncensor
 from salescast.ordering.orders import item_costs
 from salescast.settings import Settings
@@ -22,17 +22,6 @@ from salescast.stages.feature_table import build_rows, origins
 SEARCHED_ORIGINS = 6  # all before the backtest's, which must not be tuned on
 
 Space = Mapping[str, tuple[float, float]]
-
-SPACES: Mapping[str, Space] = {
-    "integrated": {"recent_days": (28, 112), "drift": (0.2, 4.0), "departure": (0.3, 3.0)},
-    "boosting": {
-        "iterations": (60, 300),
-        "learning_rate": (0.02, 0.2),
-        "max_leaf_nodes": (8, 64),
-        "min_samples_leaf": (20, 400),
-        "l2_regularization": (0.1, 20.0),
-    },
-}
 """Bounds of each parameter, searched on a log scale; whole numbers between whole bounds."""
 
 
@@ -51,7 +40,8 @@ def tune(settings: Settings, trials: int) -> dict[str, Any]:
     """
     how = recipe(settings, store.read_all(settings.data))
     space = _space(settings)
-    found = search(space, how.params, _cost_function(settings), trials, how.seed)
+    start = make(how.kind, how.params, how.seed).get_params()
+    found = search(space, start, _cost_function(settings), trials, how.seed)
     open_registry(settings).log_search([(t.params, t.cost) for t in found], f"search {how.kind}")
     best = found[0]
     values = ", ".join(f"{name} {value:.3g}" for name, value in best.params.items())
@@ -76,8 +66,8 @@ def _cost_function(settings: Settings) -> Callable[[dict[str, float]], float]:
     truth, costs = uncensor(feature.past(tables, last_day(tables))), item_costs(tables)
 
     def cost(params: dict[str, float]) -> float:
-        model = fit(known, happened, how.kind, {**how.params, **params}, how.seed)
-        predictions = served_by(model, served, how, CHALLENGER)
+        model = make(how.kind, how.params, how.seed).set_params(**params)
+        predictions = served_by(model.fit(known, happened), served, how, CHALLENGER)
         return float(outcomes(predictions, truth, costs)["cost"].mean())
 
     return cost
@@ -85,7 +75,7 @@ def _cost_function(settings: Settings) -> Callable[[dict[str, float]], float]:
 
 def _space(settings: Settings) -> Space:
     kind = settings.model.kind
-    space = settings.model.estimator_space if kind == "estimator" else SPACES[kind]
+    space = settings.model.estimator_space or kind_class(kind).search_space
     if not space:
         raise ConfigError("model.estimator_space is empty; name what to search: alpha = [0.01, 10]")
     return space

@@ -11,7 +11,7 @@ from salescast.features.drivers import (
     WET_MM,
     Climate,
     climate,
-    observed_terms,
+    observed_columns,
     outlook,
     storm_chance,
 )
@@ -98,13 +98,15 @@ def test_where_no_issue_speaks_of_a_day_the_climate_does():
     ahead = slice(ORIGIN + 1, None)
     missing = np.isnan(probability[:, ahead])
     assert missing.any()
-    np.testing.assert_array_equal(np.isnan(said.issue_age), missing)
-    np.testing.assert_array_equal(said.issue_age[~missing], 1.0)
-    np.testing.assert_array_equal(said.probability[missing], 0.3)
-    np.testing.assert_array_equal(said.precip_mm[missing], 2.0)
-    np.testing.assert_array_equal(said.temp_anomaly[missing], 0.0)
-    np.testing.assert_array_equal(said.probability[~missing], probability[:, ahead][~missing])
-    np.testing.assert_allclose(said.temp_anomaly[~missing], temp[:, ahead][~missing] - 10.0)
+    np.testing.assert_array_equal(np.isnan(said["issue_age"]), missing)
+    np.testing.assert_array_equal(said["issue_age"][~missing], 1.0)
+    np.testing.assert_array_equal(said["rain_probability"][missing], 0.3)
+    np.testing.assert_array_equal(said["rain_mm"][missing], 2.0)
+    np.testing.assert_array_equal(said["temp_anomaly"][missing], 0.0)
+    np.testing.assert_array_equal(
+        said["rain_probability"][~missing], probability[:, ahead][~missing]
+    )
+    np.testing.assert_allclose(said["temp_anomaly"][~missing], temp[:, ahead][~missing] - 10.0)
 
 
 def test_an_unknown_normal_temperature_is_no_anomaly():
@@ -113,14 +115,14 @@ def test_an_unknown_normal_temperature_is_no_anomaly():
 
     said = outlook(observed(), issues(), short, ORIGIN, WINDOW)
 
-    assert (said.temp_anomaly == 0).all()
+    assert (said["temp_anomaly"] == 0).all()
 
 
 def test_storm_and_spell_are_the_products_over_the_days_before():
     """Written out day by day: observed up to the origin, chances beyond it."""
     rain = observed()
     said = outlook(rain, issues(), normal(), ORIGIN, WINDOW)
-    stormy = storm_chance(said.probability, said.precip_mm)
+    stormy = storm_chance(said["rain_probability"], said["rain_mm"])
 
     for place in range(2):
         for lead in range(1, HORIZON + 1):
@@ -128,12 +130,14 @@ def test_storm_and_spell_are_the_products_over_the_days_before():
             for back in range(1, SPELL_DAYS + 1):
                 ahead = lead - back - 1
                 known = np.nan_to_num(rain[place, ORIGIN + lead - back])
-                wet = said.probability[place, ahead] if ahead >= 0 else float(known >= WET_MM)
+                wet = (
+                    said["rain_probability"][place, ahead] if ahead >= 0 else float(known >= WET_MM)
+                )
                 storm = stormy[place, ahead] if ahead >= 0 else float(known >= STORM_MM)
                 dry *= 1.0 - wet
                 calm *= 1.0 - storm if back <= STORM_DAYS else 1.0
-            assert said.spell[place, lead - 1] == pytest.approx(dry)
-            assert said.storm[place, lead - 1] == pytest.approx(1.0 - calm)
+            assert said["spell"][place, lead - 1] == pytest.approx(dry)
+            assert said["storm"][place, lead - 1] == pytest.approx(1.0 - calm)
 
 
 def test_the_wet_share_counts_known_days_of_the_window():
@@ -144,8 +148,8 @@ def test_the_wet_share_counts_known_days_of_the_window():
 
     window = rain[0, ORIGIN + 1 - WINDOW : ORIGIN + 1]
     known = window[~np.isnan(window)]
-    np.testing.assert_allclose(said.wet_share[0], (known >= WET_MM).mean())
-    np.testing.assert_allclose(said.wet_share[1], 0.3)
+    np.testing.assert_allclose(said["wet_share"][0], (known >= WET_MM).mean())
+    np.testing.assert_allclose(said["wet_share"][1], 0.3)
 
 
 def test_days_beyond_the_origin_are_not_looked_at():
@@ -155,8 +159,8 @@ def test_days_beyond_the_origin_are_not_looked_at():
 
     before, after = (outlook(r, issues(), normal(), ORIGIN, WINDOW) for r in (rain, later))
 
-    for name in ("probability", "storm", "spell", "wet_share"):
-        np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
+    for name in ("rain_probability", "storm", "spell", "wet_share"):
+        np.testing.assert_array_equal(before[name], after[name])
 
 
 def test_an_origin_at_the_edge_of_the_data_has_an_outlook():
@@ -166,7 +170,7 @@ def test_an_origin_at_the_edge_of_the_data_has_an_outlook():
         observed()[:, ORIGIN - 1 :], (mm, probability, temp, known_day), normal(), 1, WINDOW
     )
 
-    for chances in (said.storm, said.spell, said.wet_share):
+    for chances in (said["storm"], said["spell"], said["wet_share"]):
         assert ((chances >= 0) & (chances <= 1)).all()
 
 
@@ -181,10 +185,11 @@ def test_the_storm_chance_is_the_tail_of_an_exponential():
     assert chance.item() == pytest.approx((rain >= STORM_MM).mean(), abs=0.003)
 
 
-def test_terms_of_what_was_observed_are_facts_and_chances_where_it_was_not():
+def test_what_was_observed_is_a_fact_and_chances_where_it_was_not():
     """Wet, storm within three days, spell of five dry days, each by hand."""
     rain = observed()[:, : ORIGIN + 1]
-    wet, storm, spell = observed_terms(rain, normal(ORIGIN + 1))
+    columns = observed_columns(rain, np.full_like(rain, 10.0), normal(ORIGIN + 1))
+    wet, storm, spell = (columns[name] for name in ("rain_probability", "storm", "spell"))
 
     for place in range(2):
         for day in range(SPELL_DAYS, ORIGIN + 1):

@@ -7,7 +7,7 @@ import pytest
 from salescast.contract import schema
 from salescast.errors import DataQualityError, NotEnoughHistoryError
 from salescast.features import point_in_time
-from salescast.models import forecaster
+from salescast.models import forecaster, make
 from salescast.ordering import orders
 from salescast.ordering.orders import Cycle, propose
 from salescast.ordering.replenishment import (
@@ -76,10 +76,10 @@ def served(tables: dict[str, pd.DataFrame], kind: str) -> tuple[pd.DataFrame, pd
     costs = orders.unit_costs(schema.latest("items", tables["items"]))
     rows = point_in_time.build(tables, [*LEARNT, LAST])
     happened = point_in_time.past(tables, LAST)
-    fitted = forecaster.fit(rows, happened, kind, PARAMS[kind], 1)
+    fitted = make(kind, PARAMS[kind], 1).fit(rows, happened)
     ahead = rows[rows["origin"] == LAST]
     critical = dict(zip(costs["item_id"], costs["critical_ratio"], strict=True))
-    made = forecaster.predict(fitted, ahead, [0.05, 0.5, 0.95], critical)
+    made = forecaster.forecast(fitted, ahead, [0.05, 0.5, 0.95], critical)
     dependence = learn_dependence(
         fitted, rows[rows["origin"] < LAST], recent_demand(fitted, happened)
     )

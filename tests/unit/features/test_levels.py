@@ -12,7 +12,8 @@ from salescast.contract.schema import Tables
 from salescast.errors import NotEnoughHistoryError
 from salescast.features.levels import chain_sales, item_sales
 from salescast.features.point_in_time import build, past
-from salescast.models.forecaster import Model, fit, predict
+from salescast.models import make
+from salescast.models.forecaster import Forecaster, forecast
 from tests.builders import FIRST, make_plan, make_tables
 
 STORES = [f"s{i}" for i in range(1, 6)]
@@ -56,10 +57,10 @@ def in_parts(tables: Tables, cuts: list[int]) -> pd.DataFrame:
 
 
 @cache
-def fitted() -> Model:
+def fitted() -> Forecaster:
     """Return a model of the chain where all have sold from the first day on."""
     tables = chain([0] * len(STORES))
-    return fit(build(tables, ORIGINS), past(tables, ORIGINS[-1]), "integrated", {}, 1)
+    return make("integrated", {}, 1).fit(build(tables, ORIGINS), past(tables, ORIGINS[-1]))
 
 
 @settings(max_examples=12)
@@ -76,7 +77,7 @@ def test_partitions_make_the_features_and_forecasts_of_the_chain(opened, cuts):
     whole, parts = build(tables, ORIGINS), in_parts(tables, cuts)
 
     pd.testing.assert_frame_equal(parts, whole, check_exact=True)
-    said = [predict(fitted(), rows, LEVELS, CRITICAL) for rows in (parts, whole)]
+    said = [forecast(fitted(), rows, LEVELS, CRITICAL) for rows in (parts, whole)]
     pd.testing.assert_frame_equal(*said, check_exact=True)
 
 

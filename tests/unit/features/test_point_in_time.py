@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from salescast.contract.schema import TABLES, close_of
 from salescast.errors import NotEnoughHistoryError
-from salescast.features.point_in_time import build, foreseen, past, without_weather
-from salescast.models.forecaster import fit, predict
+from salescast.features.point_in_time import DRIVERS, build, past, without_weather
+from salescast.models import make
+from salescast.models.forecaster import forecast
 from tests.builders import FIRST, make_sales, make_tables
 
 TABLE_NAMES = sorted(TABLES)
@@ -44,12 +45,12 @@ def late_copies(rows: pd.DataFrame, table: str, origin: pd.Timestamp) -> pd.Data
     return pd.concat([rows, rows.assign(**{known: close_of(origin)})], ignore_index=True)
 
 
-def forecast(tables: dict[str, pd.DataFrame], origin: pd.Timestamp) -> pd.DataFrame:
+def forecast_at(tables: dict[str, pd.DataFrame], origin: pd.Timestamp) -> pd.DataFrame:
     """Train on what was known at the origin and forecast from it."""
     rows = build(tables, pd.date_range(origin - pd.Timedelta(days=60), origin, freq="10D"))
-    model = fit(rows, past(tables, origin), "boosting", PARAMS, seed=1)
+    model = make("boosting", PARAMS, 1).fit(rows, past(tables, origin))
     critical = {"u1": 0.8, "u2": 0.8}
-    return predict(model, rows[rows["origin"] == origin], [0.1, 0.5, 0.9], critical)
+    return forecast(model, rows[rows["origin"] == origin], [0.1, 0.5, 0.9], critical)
 
 
 @pytest.mark.parametrize("table", TABLE_NAMES)
@@ -58,13 +59,13 @@ def forecast(tables: dict[str, pd.DataFrame], origin: pd.Timestamp) -> pd.DataFr
 def test_features_and_forecast_ignore_what_became_known_after_the_origin(table, day, seed):
     """Garbage in anything learned later leaves features and forecast the same, bit for bit."""
     tables, origin = make_tables(), FIRST + pd.Timedelta(days=day)
-    before, said = build(tables, [origin]), forecast(tables, origin)
+    before, said = build(tables, [origin]), forecast_at(tables, origin)
 
     known_later = late_copies(tables[table], table, origin)
     tables[table] = poison(known_later, table, origin, seed)
 
     pd.testing.assert_frame_equal(build(tables, [origin]), before, check_exact=True)
-    pd.testing.assert_frame_equal(forecast(tables, origin), said, check_exact=True)
+    pd.testing.assert_frame_equal(forecast_at(tables, origin), said, check_exact=True)
 
 
 @pytest.mark.parametrize("table", [t for t in TABLE_NAMES if t not in ("stores", "items", "stock")])
@@ -126,7 +127,7 @@ def test_weather_of_a_lead_is_the_latest_issue_known_at_the_origin():
     row = build(tables, [origin]).query("store_id == 's2' and lead_time == 3").iloc[0]
 
     assert row["rain_probability"] == said["precip_probability"].iloc[0]
-    assert row["issue_age"] == 0
+    assert row["issued_at"] == origin
 
 
 def test_an_outage_of_issues_falls_back_to_the_older_issue_and_then_to_climatology():
@@ -137,8 +138,8 @@ def test_an_outage_of_issues_falls_back_to_the_older_issue_and_then_to_climatolo
 
     rows = build(tables, [origin]).query("store_id == 's1' and item_id == 'u1'")
 
-    assert rows["issue_age"].tolist()[:9] == [5.0] * 9
-    assert rows["issue_age"].iloc[9:].isna().all()
+    assert (rows["issued_at"].iloc[:9] == origin - pd.Timedelta(days=5)).all()
+    assert rows["issued_at"].iloc[9:].isna().all()
     assert rows["rain_probability"].notna().all()
 
 
@@ -154,28 +155,45 @@ def test_without_an_archive_of_issues_the_weather_is_climatology():
 
 
 def test_the_blind_twin_sees_no_weather():
-    """With source none every weather column is unknown."""
-    rows = build(make_tables(), [FIRST + pd.Timedelta(days=100)], source="none")
+    """With weather none every weather column is unknown."""
+    rows = build(make_tables(), [FIRST + pd.Timedelta(days=100)], weather="none")
 
     assert rows[["rain_probability", "rain_mm", "wet_share", "storm"]].isna().all(axis=None)
 
 
-def test_blinded_rows_are_those_built_without_weather():
-    """Taking the weather away afterwards is the same as never having looked."""
+def test_rows_without_weather_are_those_built_without_it():
+    """Taking the weather away afterwards is the same as building without it."""
     tables, origin = make_tables(), FIRST + pd.Timedelta(days=100)
-    blind = build(tables, [origin], source="none")
+    blind = build(tables, [origin], weather="none")
     after = without_weather(build(tables, [origin]))
     pd.testing.assert_frame_equal(after, blind, check_like=True)
 
 
-def test_foreseen_weather_is_the_weather_that_came():
-    """The naive twin's issues say at every lead what was observed later."""
+def test_observed_weather_is_known_at_every_lead():
+    """The naive twin's rows hold what was observed later."""
     tables, origin = make_tables(), FIRST + pd.Timedelta(days=100)
-    rows = build(foreseen(tables), [origin])
-    came = tables["weather_observed"].set_index(["location_id", "date"])["precip_mm"]
-    wanted = came.reindex(pd.MultiIndex.from_frame(rows[["location_id", "date"]])).to_numpy()
-    assert rows["rain_mm"].to_numpy() == pytest.approx(wanted)
+    rows = build(tables, [origin], weather="observed")
+    observed = tables["weather_observed"].set_index(["location_id", "date"])["precip_mm"]
+    expected = observed.reindex(pd.MultiIndex.from_frame(rows[["location_id", "date"]])).to_numpy()
+    assert rows["rain_mm"].to_numpy() == pytest.approx(expected)
     assert set(rows["rain_probability"]) == {0.0, 1.0}
+
+
+def test_a_day_has_the_same_columns_ahead_and_behind():
+    """What a model learns from the past and reads of the days ahead has one name and one maker."""
+    tables, origin = make_tables(), FIRST + pd.Timedelta(days=100)
+    common = {*DRIVERS, "weekday", "christmas", "holiday", "price_ratio", "promo", "location_id"}
+    assert common <= set(build(tables, [origin]))
+    assert common <= set(past(tables, origin))
+
+
+def test_observed_rows_are_the_past_of_the_same_days():
+    """A perfect issue of the whole horizon and the past agree on rain, calendar and price."""
+    tables, origin = make_tables(), FIRST + pd.Timedelta(days=100)
+    key, columns = ["store_id", "item_id", "date"], ["rain_probability", "rain_mm", "price_ratio"]
+    ahead = build(tables, [origin], weather="observed").set_index(key)[[*columns, "weekday"]]
+    behind = past(tables, origin + pd.Timedelta(days=14)).set_index(key)[[*columns, "weekday"]]
+    pd.testing.assert_frame_equal(ahead, behind.loc[ahead.index])
 
 
 def test_a_weekday_without_trade_is_closed():

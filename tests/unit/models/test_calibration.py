@@ -46,7 +46,7 @@ def world(
     excess = rng.uniform(2, 8, count)
     anomaly = rng.normal(0, 4, count)
     rain = WET_MM + rng.gamma(shape, excess * ratio / shape)
-    came = pd.DataFrame({"location_id": "p1", "date": days(count), "wet": wet})
+    came = pd.DataFrame({"location_id": "p1", "date": days(count), "rain_probability": wet})
     came = came.assign(storm=wet, spell=1 - wet, rain_mm=np.where(wet == 1, rain, 0.0))
     came = came.assign(temp_anomaly=0.5 * anomaly + rng.normal(0, 0.1, count))
     parts = []
@@ -167,7 +167,7 @@ def test_no_weather_at_all_is_believed_to_be_dry():
 def test_a_place_where_it_never_rained_teaches_without_infinities():
     """All dry: finite lines, small chances."""
     rows, came = world(500)
-    dry = came.assign(wet=0.0, storm=0.0, spell=1.0, rain_mm=0.0)
+    dry = came.assign(rain_probability=0.0, storm=0.0, spell=1.0, rain_mm=0.0)
 
     found = calibrated_weather(fit(rows, dry, HORIZON), rows)
 

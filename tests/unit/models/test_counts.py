@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import nbinom
 
-from salescast.models.counts import LARGE, quantiles
+from salescast.models.counts import LARGE, CountMixture
 
 LEVELS = [0.05, 0.1, 0.5, 0.9, 0.95]
 
 
 def ask(weights, means, k, own=0.8):
-    """Return the quantiles of one row at LEVELS and at its own level."""
-    row = [np.array([v], dtype=float) for v in (weights, means)]
-    return quantiles(*row, np.array([k], dtype=float), LEVELS, np.array([own]))[0]
+    """Return the quantiles of one row at LEVELS and at one more level."""
+    row = (np.array(value, dtype=float) for value in ([weights], [means], [k]))
+    return CountMixture(*row).quantiles(np.array([*LEVELS, own]))[0]
 
 
 def inverted(weights, means, k, levels):
@@ -55,9 +55,9 @@ def test_quantiles_rise_with_the_level():
     means = rng.gamma(0.5, 100, (300, 11))
     levels = np.linspace(0.01, 0.99, 33)
 
-    result = quantiles(weights, means, rng.uniform(0.3, 1e6, 300), levels, np.full(300, 0.5))
+    result = CountMixture(weights, means, rng.uniform(0.3, 1e6, 300)).quantiles(levels)
 
-    assert (np.diff(result[:, :-1], axis=1) >= 0).all()
+    assert (np.diff(result, axis=1) >= 0).all()
     assert (result >= 0).all()
 
 
@@ -65,14 +65,22 @@ def test_a_row_alone_and_in_a_batch_is_the_same():
     """What is asked together does not influence each other, bit for bit."""
     rng = np.random.default_rng(2)
     weights, means = rng.dirichlet(np.ones(5), 50), rng.gamma(0.5, 200, (50, 5))
-    k, own = rng.uniform(0.3, 20, 50), rng.uniform(0.1, 0.9, 50)
+    mixture = CountMixture(weights, means, rng.uniform(0.3, 20, 50))
+    levels = np.column_stack([np.tile(LEVELS, (50, 1)), rng.uniform(0.1, 0.9, 50)])
 
-    together = quantiles(weights, means, k, LEVELS, own)
+    together = mixture.quantiles(levels)
 
     for row in range(50):
-        one = slice(row, row + 1)
-        alone = quantiles(weights[one], means[one], k[one], LEVELS, own[one])
+        alone = mixture.select(np.array([row])).quantiles(levels[[row]])
         np.testing.assert_array_equal(alone[0], together[row])
+
+
+def test_mean_and_variance_are_those_of_the_mixture():
+    """Two components: the variance within them and between them."""
+    mixture = CountMixture(np.array([[0.25, 0.75]]), np.array([[2.0, 6.0]]), np.array([4.0]))
+    within = 0.25 * (2.0 + 4.0 / 4.0) + 0.75 * (6.0 + 36.0 / 4.0)
+    assert mixture.mean.tolist() == [5.0]
+    assert mixture.variance.tolist() == pytest.approx([within + 0.25 * 9.0 + 0.75 * 1.0])
 
 
 @pytest.mark.parametrize("mean", [LARGE * 0.99, LARGE * 1.01, 5_000.0])

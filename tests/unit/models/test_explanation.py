@@ -6,8 +6,8 @@ import pytest
 
 from salescast.evaluation.importance import importance
 from salescast.features.point_in_time import build, past
-from salescast.models.explanation import CAUSES, contributions
-from salescast.models.forecaster import distribution, fit, training_rows
+from salescast.models import make
+from salescast.models.forecaster import CAUSES, training_rows
 from tests.builders import FIRST, make_sales, make_tables
 
 ORIGIN = FIRST + pd.Timedelta(days=180)
@@ -41,21 +41,20 @@ def rainy(request):
     tables = make_rainy_shop()
     rows = build(tables, pd.date_range(FIRST + pd.Timedelta(days=60), ORIGIN, freq="5D"))
     happened = past(tables, ORIGIN)
-    return fit(rows, happened, request.param, PARAMS, seed=1), rows, happened
+    return make(request.param, PARAMS, 1).fit(rows, happened), rows, happened
 
 
 def test_the_causes_add_up_to_the_forecast(rainy):
     """Usual + calendar + price + weather is the mean, row by row."""
     model, rows, _ = rainy
-    weights, means, _ = distribution(model, rows)
-    total = contributions(model, rows)[list(CAUSES)].sum(axis=1)
-    np.testing.assert_allclose(total, (weights * means).sum(axis=1), rtol=1e-9)
+    total = model.explain(rows)[list(CAUSES)].sum(axis=1)
+    np.testing.assert_allclose(total, model.predict(rows), rtol=1e-9)
 
 
 def test_rain_foreseen_adds_units_and_a_dry_outlook_none(rainy):
     """The weather's part is what a planner expects."""
     model, rows, _ = rainy
-    weather = contributions(model, rows)["weather"]
+    weather = model.explain(rows)["weather"]
     assert weather[rows["rain_probability"] > 0.9].mean() > 3
     assert weather[rows["rain_probability"] < 0.1].mean() < 0.1
 
@@ -63,7 +62,7 @@ def test_rain_foreseen_adds_units_and_a_dry_outlook_none(rainy):
 def test_saturdays_are_the_calendars_part(rainy):
     """They sell twice as much in the simulated shop."""
     model, rows, _ = rainy
-    calendar = contributions(model, rows)["calendar"]
+    calendar = model.explain(rows)["calendar"]
     assert calendar[rows["weekday"] == 5].mean() > 1 > calendar[rows["weekday"] == 2].mean()
 
 
@@ -76,11 +75,19 @@ def test_the_model_leans_on_the_weather_most(rainy):
     assert leans["price"] == pytest.approx(0, abs=1e-12)
 
 
+def test_importance_is_measured_of_what_the_model_reads(rainy):
+    """The integrated model reads no history of sales; boosting does."""
+    model, rows, happened = rainy
+    known = training_rows(rows, happened).tail(500)
+    found = importance(model, known, known["units"].to_numpy(float), [0.5], seed=1)
+    assert ("history" in found) == ("weekday_ratio" in model.feature_names_in_)
+
+
 def test_the_blind_twin_owes_nothing_to_the_weather():
     """Its weather part is zero."""
     tables = make_rainy_shop()
     rows = build(
         tables, pd.date_range(FIRST + pd.Timedelta(days=60), ORIGIN, freq="9D"), 14, "none"
     )
-    model = fit(rows, past(tables, ORIGIN), "integrated", {}, 1)
-    assert (contributions(model, rows)["weather"] == 0).all()
+    model = make("integrated", {}, 1).fit(rows, past(tables, ORIGIN))
+    assert (model.explain(rows)["weather"] == 0).all()

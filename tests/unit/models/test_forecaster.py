@@ -1,20 +1,16 @@
 """The predictive distribution is a distribution, whatever it is fed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from salescast.errors import DataQualityError, NotEnoughHistoryError
 from salescast.features.point_in_time import build, past
-from salescast.models.forecaster import (
-    as_payload,
-    distribution,
-    fit,
-    from_payload,
-    predict,
-    quantile_column,
-    training_rows,
-)
+from salescast.models import make
+from salescast.models.forecaster import forecast, quantile_column, training_rows
+from salescast.models.integrated import Integrated
 from tests.builders import FIRST, make_tables
 
 PARAMS = {
@@ -30,7 +26,7 @@ CRITICAL = {"u1": 0.8, "u2": 0.85}
 
 def mean(model, rows):
     """Return the expected demand of each row."""
-    return predict(model, rows, LEVELS, CRITICAL)["mean"].to_numpy()
+    return forecast(model, rows, LEVELS, CRITICAL)["mean"].to_numpy()
 
 
 @pytest.fixture(scope="module", params=["integrated", "boosting"])
@@ -39,7 +35,7 @@ def learned(request):
     tables, origin = make_tables(), FIRST + pd.Timedelta(days=180)
     rows = build(tables, pd.date_range(FIRST + pd.Timedelta(days=60), origin, freq="5D"))
     happened = past(tables, origin)
-    return fit(rows, happened, request.param, PARAMS, seed=1), training_rows(rows, happened)
+    return make(request.param, PARAMS, 1).fit(rows, happened), training_rows(rows, happened)
 
 
 def test_it_learns_that_saturdays_sell_twice_as_much(learned):
@@ -54,7 +50,7 @@ def test_it_learns_that_saturdays_sell_twice_as_much(learned):
 def test_quantiles_rise_and_are_not_negative(learned):
     """p05 ≤ p10 ≤ … and no row falls below zero."""
     model, rows = learned
-    said = predict(model, rows, LEVELS, CRITICAL)[[quantile_column(q) for q in LEVELS]].to_numpy()
+    said = forecast(model, rows, LEVELS, CRITICAL)[[quantile_column(q) for q in LEVELS]].to_numpy()
     assert (np.diff(said, axis=1) >= 0).all()
     assert (said >= 0).all()
 
@@ -64,25 +60,16 @@ def test_eight_in_ten_later_outcomes_of_a_poisson_shop_fall_inside_the_interval(
     model, tables = learned[0], make_tables(400)
     later = build(tables, pd.date_range(FIRST + pd.Timedelta(days=190), periods=25, freq="7D"))
     rows = training_rows(later, past(tables, FIRST + pd.Timedelta(days=399)))
-    said = predict(model, rows, LEVELS, CRITICAL)
+    said = forecast(model, rows, LEVELS, CRITICAL)
     inside = rows["units"].between(said["p10"], said["p90"]).mean()
     assert 0.76 <= inside <= 0.92
-
-
-def test_a_model_taken_apart_and_put_together_says_the_same(learned):
-    """The payload holds everything the forecast rests on."""
-    model, rows = learned
-    again = from_payload(as_payload(model))
-    pd.testing.assert_frame_equal(
-        predict(again, rows, LEVELS, CRITICAL), predict(model, rows, LEVELS, CRITICAL)
-    )
 
 
 def test_a_row_is_forecast_alike_alone_and_in_a_batch(learned):
     """Serving one series gives the same bits as the nightly batch."""
     model, rows = learned
-    batch = predict(model, rows, LEVELS, CRITICAL)
-    alone = pd.concat([predict(model, rows.iloc[[i]], LEVELS, CRITICAL) for i in range(20)])
+    batch = forecast(model, rows, LEVELS, CRITICAL)
+    alone = pd.concat([forecast(model, rows.iloc[[i]], LEVELS, CRITICAL) for i in range(20)])
     pd.testing.assert_frame_equal(alone.reset_index(drop=True), batch.head(20), check_exact=True)
 
 
@@ -90,7 +77,7 @@ def test_an_unknown_store_and_item_still_get_a_forecast(learned):
     """Cold start: the level carries what the codes cannot."""
     model, rows = learned
     new = rows.head(5).assign(store_id="new", item_id="u9")
-    said = predict(model, new, LEVELS, CRITICAL | {"u9": 0.8})
+    said = forecast(model, new, LEVELS, CRITICAL | {"u9": 0.8})
     assert np.isfinite(said[["mean", "p05", "p95", "stock_target"]].to_numpy()).all()
 
 
@@ -113,29 +100,17 @@ def test_too_few_rows_are_refused(learned):
     """A handful of rows is not a training set."""
     happened = past(make_tables(), FIRST + pd.Timedelta(days=180))
     with pytest.raises(NotEnoughHistoryError, match="10 training rows are too few"):
-        fit(learned[1].drop(columns="units").head(10), happened, "boosting", PARAMS, seed=1)
-
-
-@pytest.mark.parametrize("kind", ["integrated", "boosting", "seasonal_naive"])
-def test_every_kind_of_model_gives_a_distribution(kind):
-    """Weights add up to one, means are finite and not negative, k is positive."""
-    tables, origin = make_tables(), FIRST + pd.Timedelta(days=180)
-    rows = build(tables, pd.date_range(FIRST + pd.Timedelta(days=60), origin, freq="9D"))
-    model = fit(rows, past(tables, origin), kind, PARAMS, seed=1)
-    weights, means, k = distribution(from_payload(as_payload(model)), rows)
-    assert np.allclose(weights.sum(axis=1), 1)
-    assert (np.isfinite(means) & (means >= 0)).all()
-    assert (k > 0).all()
+        make("boosting", PARAMS, 1).fit(learned[1].drop(columns="units").head(10), happened)
 
 
 def test_the_blind_twin_says_the_same_whatever_the_weather():
     """Told nothing, it learns nothing from rain, not even from the rain that came."""
     tables, origin = make_tables(), FIRST + pd.Timedelta(days=180)
     days = pd.date_range(FIRST + pd.Timedelta(days=60), origin, freq="9D")
-    rows = build(tables, days, source="none")
+    rows = build(tables, days, weather="none")
     wetter = tables["weather_observed"].assign(precip_mm=20.0)
     said = [
-        predict(fit(rows, past(t, origin), "integrated", {}, 1), rows, LEVELS, CRITICAL)
+        forecast(make("integrated", {}, 1).fit(rows, past(t, origin)), rows, LEVELS, CRITICAL)
         for t in (tables, tables | {"weather_observed": wetter})
     ]
     pd.testing.assert_frame_equal(*said)
@@ -147,12 +122,10 @@ def test_quantile_columns_are_named_by_their_percentage(quantile, name):
     assert quantile_column(quantile) == name
 
 
-def test_a_model_of_another_code_is_refused_with_the_way_out(learned):
+def test_a_model_of_other_terms_is_refused_with_the_way_out(learned):
     """Terms come and go; a stored model of other terms must be trained again."""
     model, _ = learned
-    if model.kind == "integrated":
-        payload = as_payload(model)
-        response = payload["parts"]["response"]
-        response["chain"] = response["chain"][:-1]
+    if isinstance(model, Integrated):
+        response = replace(model.response_, chain=model.response_.chain[:-1])
         with pytest.raises(DataQualityError, match="train again"):
-            from_payload(payload)
+            Integrated().__setstate__(vars(model) | {"response_": response})

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import nbinom
 
-from salescast.features.calendar import calendar
+from salescast.features.drivers import calendar
 from salescast.features.point_in_time import past
 from salescast.models.calibration import CalibratedWeather
 from salescast.models.response import (
@@ -46,7 +46,7 @@ def simulate(stocked: float = 1e9, seed: int = 4) -> tuple[pd.DataFrame, np.ndar
     weather["storm"] = weather["wet"] * (rng.random(COUNT) < 0.3)
     for name, values in weather.items():
         rows[name] = np.tile(values, STORES * ITEMS)
-    rows["rain_mm"] = rows["wet"] * 4.0
+    rows = rows.rename(columns={"wet": "rain_probability"}).assign(rain_mm=rows["wet"] * 4.0)
     rows["spell"], rows["temp_anomaly"], rows["holiday"] = 0.0, 0.0, 0.0
     rows = rows.assign(**calendar(pd.DatetimeIndex(rows["date"])))
     rows["promo"] = (rng.random(len(rows)) < 0.15).astype(float)
@@ -55,18 +55,14 @@ def simulate(stocked: float = 1e9, seed: int = 4) -> tuple[pd.DataFrame, np.ndar
     item = rows["item_id"].str[1:].astype(int)
     log = 1.5 + 0.2 * store + 0.15 * item + (rows["weekday"] == 5) * 0.5
     log = log + PLANTED["log_price"] * np.log(rows["price_ratio"])
-    log += sum(PLANTED[name] * rows[name] for name in ("wet", "promo", "storm"))
+    log += sum(PLANTED[name] * rows[name] for name in ("promo", "storm"))
+    log += PLANTED["wet"] * rows["rain_probability"]
     mean = np.exp(log.to_numpy())
     demand = rng.negative_binomial(K, K / (K + mean))
     stock = np.maximum(np.ceil(stocked * np.exp(1.5 + 0.2 * store + 0.15 * item)), 1).to_numpy()
     rows["units"] = np.minimum(demand, stock).astype(int)
     rows["sold_out"] = demand >= stock
     return rows, demand
-
-
-def number(day: pd.Timestamp) -> float:
-    """Return the days since 1970."""
-    return float((day - pd.Timestamp(0)).days)
 
 
 def chain(response: Response, name: str) -> float:
@@ -82,8 +78,7 @@ def dry(rows: pd.DataFrame) -> CalibratedWeather:
 
 def expected(response: Response, rows: pd.DataFrame) -> np.ndarray:
     """Return the mean demand of dry days."""
-    weights, means, _ = mixture(response, rows, dry(rows))
-    return (weights * means).sum(axis=1)
+    return mixture(response, rows, dry(rows)).mean
 
 
 @settings(max_examples=60)
@@ -165,12 +160,12 @@ def test_the_weights_of_a_mixture_add_up_to_one():
     chances = np.random.default_rng(1).random((3, 50))
     belief = CalibratedWeather(*chances, np.full((50, 5), 3.0), np.zeros(50))
 
-    weights, means, k = mixture(fit(happened), rows, belief)
+    demand = mixture(fit(happened), rows, belief)
 
-    np.testing.assert_allclose(weights.sum(axis=1), 1.0)
-    assert (weights >= 0).all()
-    assert (means > 0).all()
-    assert (k > 0).all()
+    np.testing.assert_allclose(demand.weights.sum(axis=1), 1.0)
+    assert (demand.weights >= 0).all()
+    assert (demand.means > 0).all()
+    assert (demand.dispersion > 0).all()
 
 
 def _one_day(rows: pd.DataFrame) -> pd.DataFrame:
@@ -187,7 +182,7 @@ DEGENERATE = {
     "one row of history": lambda rows: rows.head(1),
     "sold out every day": lambda rows: rows.assign(sold_out=True),
     "sold out every day at nothing": lambda rows: rows.assign(sold_out=True, units=0),
-    "always wet": lambda rows: rows.assign(wet=1.0, rain_mm=4.0),
+    "always wet": lambda rows: rows.assign(rain_probability=1.0, rain_mm=4.0),
     "a wild outlier": lambda rows: rows.assign(
         units=np.where(np.arange(len(rows)) == 7, 900_000, rows["units"])
     ),
@@ -244,10 +239,10 @@ def test_what_is_otherwise_since_a_day_is_learned_apart():
     happened, _ = simulate()
     late = happened["date"] > happened["date"].max() - pd.Timedelta(days=40)
     kept = np.where(late & (happened["store_id"] == "s0"), 0.6, 1.0)
-    kept = kept * np.where(late & (happened["wet"] > 0), 0.7, 1.0)
+    kept = kept * np.where(late & (happened["rain_probability"] > 0), 0.7, 1.0)
     happened["units"] = np.random.default_rng(2).binomial(happened["units"], kept)
 
-    told = fit(happened, {**DEFAULTS, "since": number(happened.loc[late, "date"].min())})
+    told = fit(happened, {**DEFAULTS, "since": happened.loc[late, "date"].min()})
 
     rain = chain(told, "shift_wet") + chain(told, "shift_amount") * np.log1p(4.0)
     rival = chain(told, "shift") + told.stores[1, TERMS.index("shift")]
@@ -258,7 +253,7 @@ def test_what_is_otherwise_since_a_day_is_learned_apart():
 def test_days_before_the_change_are_expected_as_ever():
     """Up to the day before, what is learned of the change adds nothing."""
     happened, _ = simulate()
-    told = fit(happened, {**DEFAULTS, "since": number(happened["date"].max()) - 20})
+    told = fit(happened, {**DEFAULTS, "since": happened["date"].max() - pd.Timedelta(days=20)})
     before = happened[happened["date"] < happened["date"].max() - pd.Timedelta(days=20)]
     bent = replace(told, chain=told.chain + np.array([name.startswith("shift") for name in TERMS]))
 

@@ -22,7 +22,7 @@ def make_news(days=30, each=0.5):
         pd.DataFrame({"date": dates, "location_id": place, "item_id": "u1", "log_ratio": news})
         for place, news in (("here", each), ("there", -0.5))
     ]
-    return pd.concat(parts).assign(wet=0.0, expected=10.0, variance=30.0)
+    return pd.concat(parts).assign(rain_probability=0.0, expected=10.0, variance=30.0)
 
 
 def make_earlier(*names, ago=1):

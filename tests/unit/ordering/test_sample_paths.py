@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from salescast.models import counts
-from salescast.ordering import sample_paths
-from salescast.ordering.sample_paths import PATHS, Dependence, learn, moments, sample
+from salescast.models.counts import CountMixture
+from salescast.ordering.sample_paths import PATHS, Dependence, learn, sample
 
 LEADS = 9
 
@@ -22,10 +21,11 @@ def make_rows(series: int = 4, origins: int = 1) -> pd.DataFrame:
     return rows.assign(store_id="s1")
 
 
-def make_mixture(rows: pd.DataFrame, mean: float = 8.0) -> sample_paths.Mixture:
+def make_mixture(rows: pd.DataFrame, mean: float = 8.0) -> CountMixture:
     """Return the same two rates, dry and wet, for each row."""
     means = np.tile([0.5 * mean, 2.0 * mean], (len(rows), 1))
-    return np.tile([2 / 3, 1 / 3], (len(rows), 1)), means, np.full(len(rows), 4.0)
+    weights = np.tile([2 / 3, 1 / 3], (len(rows), 1))
+    return CountMixture(weights, means, np.full(len(rows), 4.0))
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.3, 8.0, 900.0])
@@ -35,7 +35,7 @@ def test_each_day_keeps_its_own_distribution(mean):
     mixture = make_mixture(rows, mean)
     drawn = np.sort(sample(rows, mixture, Dependence(0.6, {"u0": 0.5}, 0.5))[0], axis=0)
     levels = (np.arange(PATHS) + 0.5) / PATHS
-    expected = counts.quantiles(*mixture, levels, np.full(len(rows), 0.5))[:, :PATHS]
+    expected = mixture.quantiles(levels)
     assert (expected == drawn.T).all()
 
 
@@ -71,7 +71,7 @@ def test_learns_the_dependence_that_made_the_demand():
     drawn = sample(rows, mixture, told)
     pick = np.random.Generator(np.random.PCG64(1)).integers(PATHS, size=len(drawn))
     truth = rows.assign(demand=drawn[np.arange(len(drawn)), pick].ravel())
-    found = learn(rows, moments(mixture), truth)
+    found = learn(rows, (mixture.mean, mixture.variance), truth)
     assert found.share["u0"] < 0.1
     assert found.share["u1"] * found.decay == pytest.approx(0.35, abs=0.1)
 
@@ -81,5 +81,6 @@ def test_nothing_known_is_no_dependence():
     rows = make_rows()
     truth = pd.DataFrame({"store_id": [], "item_id": [], "date": [], "demand": []})
     truth = truth.astype({"store_id": "str", "item_id": "str", "date": "datetime64[us]"})
-    found = learn(rows, moments(make_mixture(rows)), truth)
+    mixture = make_mixture(rows)
+    found = learn(rows, (mixture.mean, mixture.variance), truth)
     assert set(found.share.values()) | {found.usual} == {0.0}

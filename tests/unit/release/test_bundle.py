@@ -15,6 +15,7 @@ import pytest
 
 from salescast.contract.schema import empty
 from salescast.errors import DataQualityError, NoChampionError
+from salescast.models.forecaster import Forecaster
 from salescast.release import NAMES, Releases, encode, issue_all, open_bundle, read_bundle
 from salescast.release.issuing import issue
 from salescast.release.manifest import MANIFEST, seal
@@ -297,7 +298,7 @@ def header(text: str, version: bytes = b"\x01\x00", body: bytes = b"") -> bytes:
 def trees_with(change) -> bytes:
     """Return a model whose first tree, or its bins, were changed."""
     payload = parse_model(MODEL, "m")
-    trees = payload["model"]["parts"]["trees"]
+    trees = payload["model"].pipeline_.named_steps["trees"]
     change(trees, trees._predictors[0][0])
     return skops_bytes(payload)
 
@@ -316,7 +317,7 @@ def categorical_node(_, tree):
     """Let the first node ask for a category that no bitset holds."""
     tree.nodes = tree.nodes.copy()
     tree.nodes["is_categorical"][0], tree.nodes["bitset_idx"][0] = 1, 4_000_000
-    tree.nodes["feature_idx"][0] = len(tree.nodes.dtype) and 22
+    tree.nodes["feature_idx"][0] = 0  # categorical features come first
 
 
 def lying_size() -> bytes:
@@ -333,9 +334,11 @@ def plain_payload(**changes) -> bytes:
     return skops_bytes(payload | changes)
 
 
-def mean_model(**changes) -> dict:
+def mean_model(**changes) -> Forecaster:
     """Return the plain model with changes."""
-    return parse_model(make_files("weekday_mean")["model.skops"], "m")["model"] | changes
+    model = parse_model(make_files("weekday_mean")["model.skops"], "m")["model"]
+    vars(model).update(changes)
+    return model
 
 
 def setattr_of(path, value):
@@ -436,10 +439,10 @@ MODELS = {
         setattr_of("_baseline_prediction", np.array([[np.nan]]))
     ),
     "an encoder in a model's place": lambda _: skops_bytes(
-        {"model": parse_model(MODEL, "m")["model"]["parts"]["trees"]._preprocessor}
+        {"model": parse_model(MODEL, "m")["model"].pipeline_.named_steps["trees"]._preprocessor}
     ),
-    "a kind that is none": lambda _: plain_payload(model=mean_model(kind="__class__")),
-    "parts of no model": lambda _: plain_payload(model=mean_model(parts={"trees": 1})),
+    "values in a model's place": lambda _: plain_payload(model={"kind": "__class__"}),
+    "parts of no model": lambda _: plain_payload(model=mean_model(dispersion_={"trees": [1]})),
     "another contract": lambda _: plain_payload(contract=CONTRACT | {"horizon": 7}),
     "no model": lambda _: plain_payload(model=None),
 }

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from salescast.features.point_in_time import build, past
-from salescast.models.forecaster import fit
+from salescast.models import make
 from salescast.release.issuing import issue
 from tests.builders import FIRST, make_tables
 
@@ -16,7 +16,7 @@ ORIGIN = FIRST + pd.Timedelta(days=150)
 def served(tables, versions=("3", "abc.dir")):
     """Return the forecasts of a simple model from one origin."""
     rows = build(tables, [*pd.date_range(ORIGIN - pd.Timedelta(days=40), ORIGIN, freq="8D")])
-    model = fit(rows, past(tables, ORIGIN), "weekday_mean", {}, 1)
+    model = make("weekday_mean", {}, 1).fit(rows, past(tables, ORIGIN))
     return issue(model, rows[rows["origin"] == ORIGIN], LEVELS, CRITICAL, versions)
 
 
