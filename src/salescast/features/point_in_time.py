@@ -17,8 +17,16 @@ from salescast.contract.schema import Tables
 from salescast.errors import NotEnoughHistoryError
 from salescast.features import drivers
 from salescast.features.drivers import calendar, public_holidays
-from salescast.features.knowledge import Knowledge, gather, require_sales, series_at
-from salescast.features.levels import LEVEL_DAYS, levels, recent_units, sold_by_item
+from salescast.features.knowledge import (
+    LEVEL_DAYS,
+    Knowledge,
+    gather,
+    levels,
+    recent_units,
+    require_sales,
+    series_at,
+    sold_by_item,
+)
 
 KEYS = ("store_id", "item_id", "origin", "date", "lead_time")
 STATIC = ("store_id", "item_id")
@@ -58,7 +66,7 @@ def build(
 
     `weather`: "issued"; "none" (weather columns are NaN: the blind twin); or, for comparison only,
     "observed": issues that foresee the weather, a leak. `chain`: where `tables` hold some stores
-    of a chain, its `levels.chain_sales`, which the levels of new series are shrunk to.
+    of a chain, its `knowledge.chain_sales`, which the levels of new series are shrunk to.
     Raises NotEnoughHistoryError when no series is known at an origin.
     """
     days = sorted({pd.Timestamp(origin).normalize() for origin in origins})

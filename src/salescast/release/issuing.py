@@ -18,7 +18,7 @@ FALLBACK = "blind_model"
 END = "\x1e"  # between rows: no id holds it
 
 Whole = tuple[pd.Timestamp, pd.DataFrame]
-"""Of a chain of which only some stores are here: its last origin, and `levels.chain_sales`."""
+"""Of a chain of which only some stores are here: its last origin, and `knowledge.chain_sales`."""
 
 
 def issue_all(

@@ -12,7 +12,7 @@ from salescast.data.files import join_runs, write_frame, write_runs
 from salescast.errors import NotEnoughHistoryError
 from salescast.evaluation.backtest import cutoffs
 from salescast.features import point_in_time as feature
-from salescast.features.levels import LEVEL_DAYS
+from salescast.features.knowledge import LEVEL_DAYS
 from salescast.settings import Settings
 from salescast.stages.partitions import Each, Partition, one_by_one, pool
 

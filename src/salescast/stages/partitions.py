@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from salescast.data import store
-from salescast.features import levels
+from salescast.features import knowledge
 from salescast.settings import Settings
 
 Each = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
@@ -57,7 +57,7 @@ def pool(
     """Return the partitions with a series at some origin, and the chain's sales for all of them."""
     parts = partitions(settings)
     shares = each(partial(_share, settings, origins, horizon), parts)
-    chain = levels.chain_sales(shares, origins)
+    chain = knowledge.chain_sales(shares, origins)
     found = [
         part._replace(origins=tuple(share.index.unique("origin")))
         for part, share in zip(parts, shares, strict=True)
@@ -68,4 +68,4 @@ def pool(
 def _share(
     settings: Settings, origins: Sequence[pd.Timestamp], horizon: int, part: Partition
 ) -> pd.DataFrame:
-    return levels.item_sales(store.read_part(settings.data, part.store_ids), origins, horizon)
+    return knowledge.item_sales(store.read_part(settings.data, part.store_ids), origins, horizon)

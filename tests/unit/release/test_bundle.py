@@ -442,7 +442,7 @@ MODELS = {
         {"model": parse_model(MODEL, "m")["model"].pipeline_.named_steps["trees"]._preprocessor}
     ),
     "values in a model's place": lambda _: plain_payload(model={"kind": "__class__"}),
-    "parts of no model": lambda _: plain_payload(model=mean_model(dispersion_={"trees": [1]})),
+    "parts of no model": lambda _: plain_payload(model=mean_model(dispersion_={"trees": "x"})),
     "another contract": lambda _: plain_payload(contract=CONTRACT | {"horizon": 7}),
     "no model": lambda _: plain_payload(model=None),
 }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from salescast.contract.schema import Tables
 from salescast.errors import NotEnoughHistoryError
-from salescast.features.levels import chain_sales, item_sales
+from salescast.features.knowledge import chain_sales, item_sales
 from salescast.features.point_in_time import build, past
 from salescast.models import make
 from salescast.models.forecaster import Forecaster, forecast
