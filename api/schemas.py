@@ -12,7 +12,7 @@ STORE, ITEM, RECEIPT, DATE = "london-1", "u2", "8f0a3be2c9d14e5f6a7b", "2024-12-
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 StoreId = Annotated[str, Field(min_length=1, max_length=100, examples=[STORE])]
 ItemId = Annotated[str, Field(min_length=1, max_length=100, examples=[ITEM])]
-ReceiptId = Annotated[str, Field(pattern="^[0-9a-f]{20}$", examples=[RECEIPT])]
+ReceiptId = Annotated[str, Field(pattern="^([0-9a-f]{20}|[0-9a-f]{24})$", examples=[RECEIPT])]
 Date = Annotated[str, Field(pattern=DATE_PATTERN, examples=[DATE])]
 Horizon = Annotated[
     int | None, Field(ge=1, le=MAX_HORIZON, description="Days ahead. Default: all days.")

@@ -359,6 +359,7 @@ def prune(
 @app.command()
 def doctor(
     reap: Annotated[bool, typer.Option(help="End runs that a killed process left open.")] = False,
+    deep: Annotated[bool, typer.Option(help="Compare ledger, releases, registry, data.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check this machine and workspace for known problems, and say how to fix them."""
@@ -367,7 +368,7 @@ def doctor(
     settings = read_settings()
     if reap:
         log.info("runs ended: %d", checks.reap(settings))
-    result = checks.diagnose(settings)
+    result = checks.diagnose(settings, deep=deep)
     print_result(result, as_json=as_json)
     if result["bad"]:
         raise typer.Exit(1)

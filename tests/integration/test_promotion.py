@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -50,8 +51,6 @@ def registered(tmp_path_factory):
 @pytest.fixture
 def settings(registered, tmp_path):
     """Return a copy of it: registry, artifacts and all."""
-    import shutil
-
     shutil.copytree(registered.root, tmp_path / "shop")
     database = tmp_path / "shop" / "build" / "mlflow.db"
     move(database, str(registered.root), str(tmp_path / "shop"))
@@ -213,6 +212,17 @@ def test_promoting_the_champion_again_mends_its_release(settings):
     releases = Releases(settings.releases)
     assert releases.read(releases.champion()).version == "1"
     assert seen(settings) == ("1", "1", "1")
+
+
+def test_a_lost_release_of_the_first_champion_is_published_again(settings):
+    """It was compared with no champion, which is no reason to refuse it now."""
+    first = {"verdict": "promote", "checks": [], "version": 1, "champion": None}
+    write_json(settings.build / "decision.json", first)
+    promote(settings)
+    shutil.rmtree(settings.releases)
+    promote(settings)
+    assert seen(settings) == ("1", "1", "1")
+    assert len(journal(settings)) == 1
 
 
 def test_a_promotion_that_died_after_the_journal_is_finished_by_the_next_call(

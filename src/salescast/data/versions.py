@@ -10,11 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from salescast.data.files import as_json
 from salescast.data.store import recover
 from salescast.errors import DataQualityError, StoreUnavailableError
 
 LOCK = Path(".dvc/tmp/rwlock")
 FULL_MB = 50  # less is too little for a data version
+log = logging.getLogger("salescast")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _PINNED = re.compile(r"md5: ([0-9a-f]{32}\.dir)")
 _DVC_CONFIG = """\
@@ -34,11 +36,55 @@ def data_version(data: Path) -> str:
     It is the MD5 of DVC's list of files and their MD5s, so it needs neither git nor DVC.
     """
     recover(data)
-    files = sorted(path for path in data.rglob("*") if path.is_file())
-    entries = [{"md5": _md5(path), "relpath": path.relative_to(data).as_posix()} for path in files]
-    entries.sort(key=lambda entry: entry["relpath"])
+    entries = [{"md5": md5, "relpath": path} for path, md5 in sorted(listed_files(data).items())]
     listing = json.dumps(entries, sort_keys=True).encode()
     return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"
+
+
+def listed_files(data: Path) -> dict[str, str]:
+    """Return the MD5 of each file of the tables, by its path within `data`."""
+    files = (path for path in data.rglob("*") if path.is_file())
+    return {path.relative_to(data).as_posix(): _md5(path) for path in files}
+
+
+def changed_files(root: Path) -> list[str] | None:
+    """Return the recorded files of the tables that are missing or differ; None without a record.
+
+    The record is `build/version.json`, or DVC's list of files for the version that is pinned.
+    """
+    recorded = _recorded_files(root)
+    if recorded is None:
+        return None
+    found = listed_files(root / "data")
+    return sorted(path for path, md5 in recorded.items() if found.get(path) != md5)
+
+
+def require_files(root: Path) -> None:
+    """Raise DataQualityError where a recorded file of the tables is missing; log what differs.
+
+    Without this, a lost file would leave the next data version as if it had never been there.
+    """
+    changed = changed_files(root) or []
+    missing = [path for path in changed if not (root / "data" / path).is_file()]
+    if missing:
+        raise DataQualityError(
+            f"{len(missing)} recorded files of data/ are missing: {', '.join(missing[:3])}; bring "
+            "them back with `dvc checkout data.dvc` or from a backup"
+        )
+    if changed:
+        log.warning("changed since the data version was recorded: %s", ", ".join(changed[:3]))
+
+
+def _recorded_files(root: Path) -> dict[str, str] | None:
+    pinned, record = pinned_version(root), root / "build" / "version.json"
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        recorded = as_json(record.read_bytes())
+        if pinned in {None, recorded["data_version"]}:
+            return dict(recorded["files"])
+    with suppress(OSError, StoreUnavailableError, DataQualityError):
+        cached = root / ".dvc" / "cache" / "files" / "md5" / str(pinned)[:2] / str(pinned)[2:]
+        return {entry["relpath"]: entry["md5"] for entry in _entries(cached.read_bytes())}
+    return None
 
 
 def pinned_version(root: Path) -> str | None:

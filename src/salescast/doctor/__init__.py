@@ -7,7 +7,7 @@ Only `salescast doctor --reap` writes: it ends the runs that a killed process le
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from salescast.doctor import machine, stores
+from salescast.doctor import deep, machine, stores
 from salescast.doctor.machine import Finding
 from salescast.doctor.stores import reap
 from salescast.settings import Settings
@@ -32,10 +32,21 @@ CHECKS: Mapping[str, Callable[[Settings], Finding]] = {
 }
 """Every check, in the order in which a person would look."""
 
+DEEP_CHECKS: Mapping[str, Callable[[Settings], Finding]] = {
+    "receipts": deep.receipts,
+    "orders": deep.orders,
+    "releases": deep.releases,
+    "champion": deep.champion,
+    "model": deep.model,
+    "files": deep.files,
+}
+"""Those that compare the stores with each other; they read everything."""
 
-def diagnose(settings: Settings) -> dict[str, Any]:
+
+def diagnose(settings: Settings, *, deep: bool = False) -> dict[str, Any]:
     """Return every finding, the names of the bad ones, and a text for people."""
-    findings = {name: check(settings) for name, check in CHECKS.items()}
+    checks = {**CHECKS, **(DEEP_CHECKS if deep else {})}
+    findings = {name: check(settings) for name, check in checks.items()}
     return {
         "findings": [{"name": name, **found._asdict()} for name, found in findings.items()],
         "bad": [name for name, found in findings.items() if found.fix],

@@ -66,6 +66,19 @@ class ForecastRecords(Database):
             sa.select(FORECASTS).where(FORECASTS.c.receipt_id == receipt_id)
         )
 
+    def origins(self) -> list[datetime]:
+        """Return the origins of all forecasts, the oldest first."""
+        query = sa.select(FORECASTS.c.origin).distinct().order_by(FORECASTS.c.origin)
+        return list(self._read(query)["origin"])
+
+    def orders_without_forecast(self) -> list[str]:
+        """Return the receipts of orders whose forecast the ledger lacks."""
+        known = sa.select(FORECASTS.c.receipt_id).where(
+            FORECASTS.c.receipt_id == ORDERS.c.receipt_id
+        )
+        query = sa.select(ORDERS.c.receipt_id).where(~known.exists()).order_by(ORDERS.c.receipt_id)
+        return list(self._read(query)["receipt_id"])
+
     def _read_forecasts(self, query: sa.Select[Any]) -> pd.DataFrame:
         at = query.selected_columns
         order = (at.origin, at.store_id, at.item_id, at.date, at.made_at, at.receipt_id)

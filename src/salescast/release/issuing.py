@@ -15,6 +15,7 @@ from salescast.release.bundle import Bundle
 
 SERIES = ("store_id", "item_id")
 FALLBACK = "blind_model"
+RECEIPT_DIGITS = 24  # those of 20, before version 0.2, covered the causes, too
 END = "\x1e"  # between rows: no id holds it
 
 Whole = tuple[pd.Timestamp, pd.DataFrame]
@@ -80,10 +81,11 @@ def issue(
     forecasts = forecast(model, rows, quantiles, critical)
     forecasts["model_version"], forecasts["data_version"] = versions
     forecasts["degraded"] = _degraded(forecasts)
+    promised = receipts(forecasts)  # what the ledger keeps; causes are no promise
     because = model.explain(rows)
     for cause in CAUSES:
         forecasts[f"because_{cause}"] = because[cause].to_numpy()
-    forecasts["receipt_id"] = receipts(forecasts)
+    forecasts["receipt_id"] = promised
     return forecasts
 
 
@@ -97,18 +99,37 @@ def _degraded(forecasts: pd.DataFrame) -> list[list[str]]:
 
 
 def receipts(forecasts: pd.DataFrame) -> list[str]:
-    """Return the receipt of each row's series: a digest of versions, keys and every number."""
+    """Return the receipt of each row's series: a digest of versions, keys and every number.
+
+    The same rows, read back from the ledger, give the same receipts.
+    """
     values = np.ascontiguousarray(forecasts[_numbers(forecasts)].to_numpy(np.float64))
     lines = forecasts[list(KEYS)].to_csv(index=False, lineterminator=END).split(END)[:-1]
     header, keys = lines[0], np.array(lines[1:], dtype=object)
     versions = (forecasts["model_version"] + "|" + forecasts["data_version"]).to_numpy(object)
     ids = np.empty(len(forecasts), dtype=object)
-    for at in forecasts.groupby([*SERIES, "origin"], sort=False).indices.values():
+    issued = [*SERIES, "origin", "model_version", "data_version"]
+    for at in forecasts.groupby(issued, sort=False).indices.values():
         digest = hashlib.sha256(versions[at[0]].encode())
         digest.update("\n".join([header, *keys[at], ""]).encode())
         digest.update(values[at].tobytes())
-        ids[at] = digest.hexdigest()[:20]
+        ids[at] = digest.hexdigest()[:RECEIPT_DIGITS]
     return list(ids)
+
+
+def altered_receipts(recorded: pd.DataFrame) -> list[str]:
+    """Return the receipts whose rows in the ledger differ from what was issued.
+
+    `recorded`: forecasts as the ledger returns them, by series and date. Older receipts cannot be
+    verified by their rows alone (`salescast replay` rebuilds them) and are left out.
+    """
+    rows = recorded[recorded["receipt_id"].str.len() == RECEIPT_DIGITS]
+    levels = rows[[name for name in _numbers(rows) if name.startswith("p")]].notna()
+    altered: set[str] = set()
+    for _, same in rows.groupby([levels[name] for name in levels] or [rows["lead_time"] < 0]):
+        numbers = same.dropna(axis="columns", how="all")
+        altered.update(numbers.loc[numbers["receipt_id"] != receipts(numbers), "receipt_id"])
+    return sorted(altered)
 
 
 def _numbers(forecasts: pd.DataFrame) -> list[str]:

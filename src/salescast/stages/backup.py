@@ -92,8 +92,8 @@ def restore(settings: Settings, source: Path, url: str | None = None) -> dict[st
         if (source / name).exists():
             shutil.copytree(source / name, folder)
     for path in _files(settings):
+        _move_away(path, replaced)
         if (source / path.name).exists():
-            _move_away(path, replaced)
             shutil.copyfile(source / path.name, path)
     _readdress(settings.mlflow_uri, manifest["artifacts_uri"], settings.artifacts_uri)
     if versions.data_version(settings.data) != manifest["data_version"]:
@@ -126,7 +126,7 @@ def _folders(settings: Settings) -> Mapping[str, Path]:
 
 
 def _files(settings: Settings) -> Sequence[Path]:
-    return settings.root / "data.dvc", settings.api_keys
+    return settings.root / "data.dvc", settings.build / "version.json", settings.api_keys
 
 
 def _copy_data(settings: Settings, target: Path) -> str:

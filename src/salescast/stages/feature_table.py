@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from salescast.contract.schema import Tables, last_day
-from salescast.data import store
+from salescast.data import store, versions
 from salescast.data.files import join_runs, write_frame, write_runs
 from salescast.errors import NotEnoughHistoryError
 from salescast.evaluation.backtest import cutoffs
@@ -42,6 +42,7 @@ def features(settings: Settings, each: Each = one_by_one) -> dict[str, Any]:
 
     `each` works through the partitions, where the settings cut the chain into some.
     """
+    versions.require_files(settings.root)
     path = settings.build / "features.parquet"
     if settings.scale.partitions == 1:
         tables = store.read_all(settings.data)

@@ -20,6 +20,7 @@ def forecast(settings: Settings, each: Each = one_by_one) -> dict[str, Any]:
 
     `each` works through the partitions, where the settings cut the chain into some.
     """
+    versions.require_files(settings.root)
     champion, trusted = champion_release(settings), settings.model.trusted_types
     data_version = versions.data_version(settings.data)
     issued = partial(_issued, settings, data_version, each)

@@ -29,6 +29,7 @@ def ingest(
     in place of the configured one.
     Raises DataQualityError when the delivery is rejected: it is quarantined, nothing is written.
     """
+    versions.require_files(settings.root)
     stored = store.read_all(settings.data)
     day = until or datetime.now(UTC).date()
     # simulated: from here
@@ -96,9 +97,14 @@ def rehearsal(settings: Settings) -> tuple[date, date]:
 
 
 def version(settings: Settings) -> dict[str, Any]:
-    """Pin `data/` with DVC, where the workspace has DVC, and return the data version."""
+    """Pin `data/` with DVC, where the workspace has DVC, and return the data version.
+
+    Raises DataQualityError where a file of the version before is missing.
+    """
+    versions.require_files(settings.root)
     pinned = versions.commit_version(settings.root)
-    write_json(settings.build / "version.json", {"data_version": pinned})
+    files = versions.listed_files(settings.data)
+    write_json(settings.build / "version.json", {"data_version": pinned, "files": files})
     return {"data_version": pinned, "summary": f"data version {pinned}"}
 
 

@@ -51,12 +51,17 @@ def promote(
     with Ledger(settings.ledger_url) as ledger:
         follow_journal(settings, ledger)  # first: the gate reads the registry's aliases
         serving = _last(ledger)
-        if serving is None or not _serves_intact(settings, serving, number):
+        if serving is None or serving["model_version"] != number:
             _check_compared(decision, serving)
             agreed_by = _approver(settings, number, approve, approver)
-            digest = publish(settings, decision)
+            following = number, publish(settings, decision)
             reason = approve or "the gate accepted it"
-            serving = _record(ledger, "promote", serving, (number, digest), reason, agreed_by)
+            serving = _record(ledger, "promote", serving, following, reason, agreed_by)
+        elif not open_releases(settings).intact(_release(serving)):
+            following = number, publish(settings, decision)
+            reason = "its release was damaged or missing"
+            if following[1] != serving["digest"]:  # else the release is as it was
+                serving = _record(ledger, "promote", serving, following, reason)
         _shadow_previous(settings, ledger, serving)  # before it serves: services then look once
         follow_journal(settings, ledger)
         seen = _probe_or_restore(settings, ledger, serving, url)
@@ -134,10 +139,6 @@ def _changes(ledger: Ledger) -> list[Change]:
 
 def _release(change: Change) -> Release:
     return Release(int(change["sequence"]), change["model_version"], change["digest"])
-
-
-def _serves_intact(settings: Settings, serving: Change, number: str) -> bool:
-    return serving["model_version"] == number and open_releases(settings).intact(_release(serving))
 
 
 def _approver(

@@ -21,15 +21,25 @@ from salescast.errors import (
 from salescast.ledger.ledger import Ledger
 from salescast.release import Bundle, Release, Releases, issue_all
 from salescast.release.bundle import other_packages
+from salescast.release.issuing import altered_receipts
 from salescast.settings import Settings
 
 
 def read_receipt(settings: Settings, receipt_id: str) -> dict[str, Any]:
-    """Return the forecast of a receipt as it was served."""
+    """Return the forecast of a receipt as it was served.
+
+    Raises UnknownReceiptError where there is none, DataQualityError where the ledger's rows are no
+    longer those that were served.
+    """
     with Ledger(settings.ledger_url) as ledger:
         rows = ledger.receipt(receipt_id)
     if rows.empty:
         raise UnknownReceiptError(f"no forecast has the receipt {receipt_id}")
+    if altered_receipts(rows):
+        raise DataQualityError(
+            f"the forecast of receipt {receipt_id} was changed in the ledger since it was served; "
+            "`salescast doctor --deep` lists all such; restore a backup"
+        )
     return {"forecast": rows.to_dict("records"), "summary": rows.to_string(index=False)}
 
 
@@ -115,12 +125,7 @@ def _difference(served: pd.DataFrame, bundle: Bundle, tables: Tables) -> str:
     if rebuilt.empty:
         return "the series is missing"
     names = [name for name in served if name in rebuilt and served[name].dtype == "float64"]
-    if (rebuilt["receipt_id"] == first["receipt_id"]).all():
-        changed = [
-            name
-            for name in names
-            if rebuilt[name].to_numpy().tobytes() != served[name].to_numpy().tobytes()
-        ]
-        return f"{', '.join(changed)} in the ledger was changed since" if changed else ""
+    if rebuilt[names].to_numpy().tobytes() == served[names].to_numpy().tobytes():
+        return ""
     largest = (rebuilt[names] - served[names]).abs().max()
     return f"{largest.idxmax()} differs by up to {largest.max():.3g}"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from salescast import registry
 from salescast.contract.schema import last_day
-from salescast.data import store
+from salescast.data import store, versions
 from salescast.data.files import read_frame, read_runs, replace, write_json
 from salescast.evaluation.backtest import Recipe
 from salescast.evaluation.importance import importance
@@ -28,6 +28,7 @@ SAMPLED_ORIGINS = 4  # on which the importance of features is measured
 
 def train(settings: Settings) -> dict[str, Any]:
     """Fit the model on everything known at the last origin."""
+    versions.require_files(settings.root)
     tables = store.read_all(settings.data)
     origin, how = last_day(tables), recipe(settings, tables)
     happened = feature.past(tables, origin)
