@@ -16,7 +16,7 @@ from salescast.data.files import read_frame, write_json
 from salescast.errors import StoreUnavailableError
 from salescast.settings import CONFIG_VARIABLE, Settings
 
-START_SECONDS = 60  # a cold machine imports scikit-learn and MLflow first
+START_SECONDS = 180  # a cold or busy machine imports for minutes
 
 
 def answer(settings: Settings) -> dict[str, Any]:
