@@ -24,6 +24,7 @@ import sqlalchemy
 from salescast.doctor.machine import listens
 from salescast.errors import ConfigError, SalescastError, StoreUnavailableError
 from salescast.settings import Settings, read_settings
+from salescast.stages.progress import progress
 from scripts.prefect_api import (
     connect,
     create_pool,
@@ -183,8 +184,9 @@ def start_all(processes: Sequence[Service], variables: Mapping[str, str]) -> Non
             api
         )  # the server has only just started: these died with the last one
         start(worker(), variables)
-        _report("flows     are deployed …")
-        deploy(variables)
+        _report("flows     are being deployed …")
+        with progress("flows"):
+            deploy(variables)
         mark_crashed(api, dead)  # after the automations exist, which repeat crashed runs
         for service in others:
             await_health(service)
