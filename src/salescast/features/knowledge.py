@@ -3,7 +3,7 @@
 The level of a series is the exposure that the ratios of its features refer to. A series of few days
 is shrunk to its item's mean in the whole chain: the one thing that series of several stores share.
 Where the chain is cut into partitions, each has its `item_sales`, and all levels are shrunk to the
-`chain_sales` they add up to. Sums of units are whole numbers, so the order of adding changes no bit.
+`chain_sales` they add up to. Sums of units are whole numbers: the order of adding changes no bit.
 """
 
 from collections.abc import Iterable, Sequence
