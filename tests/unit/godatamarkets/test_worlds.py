@@ -47,19 +47,19 @@ def test_a_world_is_the_same_to_the_byte_everywhere(world: str):
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_the_oracles_mean_is_that_of_the_world(world: str):
-    """Over two years, every tenth day, it is within 5 % of the demand that follows."""
-    origins = pd.date_range("2022-02-01", periods=73, freq="10D")
-    rows = oracle.as_issued(shop(world), origins, (0.5,), horizon=5, paths=100, cache=None)
+    """Over two years, every twentieth day, it is within 5 % of the demand that follows."""
+    origins = pd.date_range("2022-02-01", periods=37, freq="20D")
+    rows = oracle.as_issued(shop(world), origins, (0.5,), horizon=5, paths=60, cache=None)
     assert rows["mean"].sum() / rows["demand"].sum() == pytest.approx(1.0, abs=0.05)
 
 
 @pytest.mark.parametrize("world", ["everyday", "heavy_tails", "trend_breaks"])
 def test_outcomes_lie_evenly_around_the_oracles_median(world: str):
     """Levels and shocks that nobody can know widen its distribution, and do not shift it."""
-    origins = pd.date_range("2022-02-01", periods=37, freq="20D")
-    rows = oracle.as_issued(shop(world), origins, (0.5,), paths=100, cache=None)
+    origins = pd.date_range("2022-02-01", periods=19, freq="40D")
+    rows = oracle.as_issued(shop(world), origins, (0.5,), horizon=7, paths=60, cache=None)
     assert rows["below"].mean() < 0.5 < rows["upto"].mean()
-    assert (rows["below"] + rows["upto"]).mean() / 2 == pytest.approx(0.5, abs=0.03)
+    assert (rows["below"] + rows["upto"]).mean() / 2 == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_new_store_leaves_the_others_alone_in_any_world():
