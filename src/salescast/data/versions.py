@@ -55,6 +55,7 @@ def changed_files(root: Path) -> list[str] | None:
     recorded = _recorded_files(root)
     if recorded is None:
         return None
+    recover(root / "data")
     found = listed_files(root / "data")
     return sorted(path for path, md5 in recorded.items() if found.get(path) != md5)
 

@@ -1,4 +1,4 @@
-"""MLflow, made quiet and quick to give up, and a candidate in its terms."""
+"""The connection to MLflow, quiet and quick to give up, and a model in its format."""
 
 import os
 import sys
@@ -37,13 +37,13 @@ def connect(uri: str) -> Any:
 
 @contextmanager
 def outages(uri: str) -> Iterator[None]:
-    """Turn whatever MLflow, its database or the disk raises into StoreUnavailableError.
+    """Turn what MLflow, its database or the disk raise into StoreUnavailableError.
 
-    Inside, MLflow reports to nobody and gives up soon, unless the environment says otherwise.
+    Inside, MLflow sends no telemetry and gives up soon, unless the environment says otherwise.
     """
     for name, value in _QUIET.items():  # before the import, which starts its telemetry
         os.environ.setdefault(name, value)
-    import mlflow  # noqa: F401 - as said
+    import mlflow  # noqa: F401 - with the environment set
 
     try:
         yield
@@ -54,23 +54,23 @@ def outages(uri: str) -> Iterator[None]:
         if parts.password:
             why = why.replace(parts.password, "***")
         raise StoreUnavailableError(
-            f"the registry ({where}) does not do what was asked; check stores.mlflow_uri or try "
-            f"again later: {_brief(why)}"
+            f"the registry ({where}) failed; check stores.mlflow_uri or try again later: "
+            f"{_brief(why)}"
         ) from error
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """Return what MLflow raises and what it lets through; S3's own only where it is in use."""
+    """Return the errors of MLflow and of its stores; those of S3 only where it is in use."""
     from mlflow import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    known = (MlflowException, SQLAlchemyError, OSError)
+    failures = (MlflowException, SQLAlchemyError, OSError)
     if "boto3" not in sys.modules:
-        return known
+        return failures
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
-    return (*known, Boto3Error, BotoCoreError, ClientError)
+    return (*failures, Boto3Error, BotoCoreError, ClientError)
 
 
 def _brief(text: str, most: int = 150) -> str:
@@ -78,8 +78,8 @@ def _brief(text: str, most: int = 150) -> str:
 
 
 @contextmanager
-def unless_there() -> Iterator[None]:
-    """Let a creation pass that another process was quicker with."""
+def unless_exists() -> Iterator[None]:
+    """Ignore that another process has created the same meanwhile."""
     from mlflow import MlflowException
 
     try:
@@ -97,7 +97,9 @@ def measurements(
 
     now = int(time.time() * 1000)
     totals = [Metric(name, value, now, 0, model_id=model_id) for name, value in metrics.items()]
-    steps = [(name, lead, value) for name, of in by_lead.items() for lead, value in of.items()]
+    steps = [
+        (name, lead, value) for name, leads in by_lead.items() for lead, value in leads.items()
+    ]
     return totals + [Metric(name, value, now, lead) for name, lead, value in steps]
 
 
@@ -110,13 +112,13 @@ def write_folder(
 ) -> None:
     """Write an MLflow Model: the payload with signature, input example and requirements.
 
-    `examples` = (a few rows in, what comes out). No flavour holds a dictionary of estimators; a
-    loader module does, and it reads the payload with our list of types instead of the file's.
+    `examples` = (input rows, predictions). MLflow's own skops flavour would trust the types that
+    the file lists; the loader module trusts ours.
     """
     from mlflow.models import Model, infer_signature
     from mlflow.pyfunc import save_model
 
-    wanted = str(requirements) if isinstance(requirements, Path) else list(requirements)
+    pip = str(requirements) if isinstance(requirements, Path) else list(requirements)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer")  # meant so
         signature = infer_signature(*examples)
@@ -126,7 +128,7 @@ def write_folder(
         data_path=str(payload),
         signature=signature,
         input_example=examples[0],
-        pip_requirements=wanted,
+        pip_requirements=pip,
         mlflow_model=Model(
             artifact_path=logged.artifact_location,
             run_id=logged.source_run_id,

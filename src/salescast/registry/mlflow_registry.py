@@ -19,7 +19,13 @@ import pandas as pd
 
 from salescast.errors import ConfigError
 from salescast.registry import runs
-from salescast.registry.connection import connect, measurements, outages, unless_there, write_folder
+from salescast.registry.connection import (
+    connect,
+    measurements,
+    outages,
+    unless_exists,
+    write_folder,
+)
 from salescast.release.payload import checked, parse_model, write_model
 
 MODEL_FILE = "model.skops"
@@ -73,17 +79,17 @@ class Registry:
         """Name the registry; nothing is contacted yet.
 
         `uri`: sqlite:///path, postgresql://… or the http(s) URI of an MLflow server. `artifacts`:
-        where files go (default: beside the SQLite file); with a server, where downloads go.
+        where files go (default: next to the SQLite file); with a server, where downloads go.
         `artifacts_uri`: where files go instead, such as s3://bucket/path; a server chooses itself.
         `trusted`: classes a model may hold beyond the reviewed ones.
         """
         self._uri, self._name, self._trusted = uri, name, tuple(trusted)
-        beside = Path(uri.removeprefix("sqlite:///")).parent if uri.startswith("sqlite") else None
+        database = Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite") else None
         self._served = uri.startswith(("http://", "https://"))
         self._remote = self._served or urlsplit(artifacts_uri).scheme not in {"", "file"}
-        if artifacts is None and beside is None and not self._remote:
+        if artifacts is None and database is None and not self._remote:
             raise ConfigError("a registry in a database needs a folder for its artifacts")
-        self._folder = artifacts or (beside / "mlartifacts" if beside else None)
+        self._folder = artifacts or (database.with_name("mlartifacts") if database else None)
         folder_uri = self._folder.resolve().as_uri() if self._folder else None
         self._artifacts_uri = artifacts_uri or folder_uri
 
@@ -114,11 +120,7 @@ class Registry:
             return runs.tried(self._client, self._experiment())
 
     def _registered(self, key: str | None) -> Version | None:
-        if key is None:
-            return None
-        asked = f"name = '{self._name}' and tag.{KEY_TAG} = '{key}'"
-        found = self._client.search_model_versions(asked, max_results=1)
-        return _version(found[0]) if found else None
+        return None if key is None else self._find(f"tag.{KEY_TAG} = '{key}'")
 
     def _log(self, candidate: Candidate, parent: str | None) -> Version:
         tags = dict(candidate.tags) | ({"mlflow.parentRunId": parent} if parent else {})
@@ -132,17 +134,17 @@ class Registry:
         except BaseException:
             self._client.set_terminated(run.run_id, "FAILED")
             raise
-        # The last step makes it exist, tags and all: killed before, it is simply logged again.
-        made = self._client.create_model_version(
+        # The version is created last, with its tags: after a kill before that it is logged again.
+        created = self._client.create_model_version(
             self._name,
             model.artifact_location,
             run.run_id,
             tags=dict(candidate.tags) | {DIGEST_TAG: digest},
             model_id=model.model_id,
         )
-        linked = json.dumps([{"name": self._name, "version": made.version}])
+        linked = json.dumps([{"name": self._name, "version": created.version}])
         self._client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": linked})
-        return _version(made)
+        return _version(created)
 
     def _log_model(self, candidate: Candidate, run: Any) -> tuple[Any, str]:
         params = {name: str(value) for name, value in candidate.params.items()}
@@ -177,19 +179,18 @@ class Registry:
         """Return a version by its alias or number, or None."""
         with outages(self._uri):
             number = int(name) if str(name).isdigit() else self._aliases().get(str(name))
-            return None if number is None else self._numbered(number)
+            return None if number is None else self._find(f"version_number = '{number}'")
 
-    def _numbered(self, number: int) -> Version | None:
-        found = self._client.search_model_versions(
-            f"name = '{self._name}' and version_number = '{number}'"
-        )
+    def _find(self, condition: str) -> Version | None:
+        query = f"name = '{self._name}' and {condition}"
+        found = self._client.search_model_versions(query, max_results=1)
         return _version(found[0]) if found else None
 
     def model(self, version: Version | int) -> dict[str, Any]:
         """Return the payload that was logged.
 
-        Raises DataQualityError where its digest is not the registered one or it holds a type
-        that nobody reviewed.
+        Raises DataQualityError where its digest is not the registered one or it holds a type that
+        is not on the reviewed list.
         """
         return parse_model(self.model_file(version), MODEL_FILE, self._trusted)
 
@@ -197,11 +198,11 @@ class Registry:
         """Return the file of the payload; raise DataQualityError where its digest is another."""
         with outages(self._uri):
             number = str(_number(version))
-            known = self._client.get_model_version(self._name, number)
+            entity = self._client.get_model_version(self._name, number)
             folder_uri = self._client.get_model_version_download_uri(self._name, number)
             with tempfile.TemporaryDirectory() as folder:
                 path = self._download(f"{folder_uri}/data/{MODEL_FILE}", Path(folder))
-                return checked(path, known.tags.get(DIGEST_TAG, "none registered"))
+                return checked(path, entity.tags.get(DIGEST_TAG, "none registered"))
 
     def artifact(self, version: Version, name: str) -> Path:
         """Return the path of an artifact of the version's run: read it, do not change it."""
@@ -274,9 +275,9 @@ class Registry:
         found = self._client.get_experiment_by_name(self._name)
         if found is None:
             location = None if self._served else self._artifacts_uri
-            with unless_there():
+            with unless_exists():
                 self._client.create_registered_model(self._name)
-            with unless_there():
+            with unless_exists():
                 self._client.create_experiment(self._name, location)
             found = self._client.get_experiment_by_name(self._name)
         return str(found.experiment_id)
@@ -286,6 +287,6 @@ def _number(version: Version | int) -> int:
     return version.number if isinstance(version, Version) else version
 
 
-def _version(known: Any) -> Version:
-    created = datetime.fromtimestamp(known.creation_timestamp / 1000, UTC).replace(tzinfo=None)
-    return Version(int(known.version), known.run_id, dict(known.tags), created)
+def _version(entity: Any) -> Version:
+    created = datetime.fromtimestamp(entity.creation_timestamp / 1000, UTC).replace(tzinfo=None)
+    return Version(int(entity.version), entity.run_id, dict(entity.tags), created)
