@@ -15,10 +15,5 @@ from flows.monitor import monitor
 from flows.train import train
 
 FLOWS: Mapping[str, Callable[..., dict[str, Any]]] = {
-    "ingest": ingest,
-    "train": train,
-    "deploy": deploy,
-    "forecast": forecast,
-    "monitor": monitor,
-    "lifecycle": lifecycle,
+    flow.__name__: flow for flow in (ingest, train, deploy, forecast, monitor, lifecycle)
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 from salescast.settings import Scale, Settings
 from salescast.stages import PARTITIONED, STAGES, Result
-from salescast.stages.partitions import Each, one_by_one
+from salescast.stages.partitions import Mapper, in_order
 from salescast.stages.progress import progress
 
 Run = Callable[..., Result]
@@ -20,28 +20,28 @@ log = logging.getLogger("salescast")
 
 def inline(settings: Settings) -> Run:
     """Return a `run` that calls the stage in this process, without Prefect."""
-    each = workers(settings.scale)
+    mapper = workers(settings.scale)
 
     def run(name: str, **options: Any) -> Result:
         if name in PARTITIONED:
-            options["each"] = each
+            options["mapper"] = mapper
         return STAGES[name](settings, **options)
 
     return logged(run)
 
 
-def workers(scale: Scale) -> Each:
+def workers(scale: Scale) -> Mapper:
     """Return what works through partitions, without Prefect; `dask` needs it."""
     if scale.runner == "dask" and scale.partitions > 1:
         log.warning("scale.runner = dask needs --engine prefect; partitions run one after another")
     if scale.partitions == 1 or scale.runner in {"inline", "dask"}:
-        return one_by_one
+        return in_order
 
-    def each(work: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
+    def mapper(work: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
         with _executor(scale) as executor:
             return list(executor.map(work, values))
 
-    return each
+    return mapper
 
 
 def _executor(scale: Scale) -> Executor:

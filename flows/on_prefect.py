@@ -36,7 +36,7 @@ from salescast.stages.adaptation import adapt
 from salescast.stages.gating import raise_refusal
 from salescast.stages.ingestion import rehearsal
 from salescast.stages.packing import decision_of
-from salescast.stages.partitions import Each, one_by_one
+from salescast.stages.partitions import Mapper, in_order
 
 RETRY_SECONDS = (10.0, 60.0, 300.0)  # a restart, a failover, a provider's bad five minutes
 TRAINING = {"features", "backtest", "train", "register", "gate"}
@@ -86,13 +86,13 @@ PARTITION = task(name="partition", cache_policy=NO_CACHE)(_work)
 
 def on_prefect(settings: Settings) -> Run:
     """Return a `run` that runs the stage as a task of the current flow run, with artifacts."""
-    each = workers(settings.scale)
+    mapper = workers(settings.scale)
 
     def run(name: str, **options: Any) -> Result:
         if name == "promote" and settings.gate.approval:
             options |= approval(settings)
         if name in PARTITIONED:
-            options["each"] = each
+            options["mapper"] = mapper
         result: Result = TASKS[name](settings, **options)
         if name in TABLES:
             key, rows = TABLES[name]
@@ -104,17 +104,17 @@ def on_prefect(settings: Settings) -> Run:
     return logged(run)
 
 
-def workers(scale: Scale) -> Each:
+def workers(scale: Scale) -> Mapper:
     """Return what works through partitions: each a task of the current flow run, on the runner."""
     if scale.partitions == 1 or scale.runner == "inline":
-        return one_by_one
+        return in_order
 
-    def each(work: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
+    def mapper(work: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
         with _task_runner(scale) as runner:
             futures = [runner.submit(PARTITION, {"work": work, "value": value}) for value in values]
             return [future.result() for future in futures]
 
-    return each
+    return mapper
 
 
 def _task_runner(scale: Scale) -> TaskRunner[Any]:

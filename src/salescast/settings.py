@@ -80,7 +80,7 @@ class Feed(_Section):
 
 
 class Forecast(_Section):
-    """What is forecast."""
+    """How far ahead, and which quantiles."""
 
     horizon: int = Field(14, ge=1, le=14)
     quantiles: tuple[float, ...]
@@ -94,7 +94,7 @@ class Forecast(_Section):
 
 
 class Features(_Section):
-    """What the model sees."""
+    """Which weather the model uses, and how much history."""
 
     weather: Literal["issued", "observed", "none"]
     origin_every_days: int = Field(5, ge=1)
@@ -102,7 +102,7 @@ class Features(_Section):
 
 
 class Model(_Section):
-    """How it learns."""
+    """The kind of model and its parameters."""
 
     kind: Literal["integrated", "boosting", "estimator"]
     seed: int
@@ -157,7 +157,7 @@ class Costs(_Section):
 
 
 class Backtest(_Section):
-    """How it is examined."""
+    """How many origins are scored, and how far apart."""
 
     cutoffs: int = Field(ge=1)
     every_days: int = Field(ge=1)
@@ -165,7 +165,7 @@ class Backtest(_Section):
 
 
 class Gate(_Section):
-    """What it must show before it is promoted."""
+    """The bounds that a challenger must keep to be promoted."""
 
     min_origins: int = Field(ge=1)
     max_bias: float = Field(gt=0)
@@ -183,7 +183,7 @@ class Gate(_Section):
 
 
 class Monitoring(_Section):
-    """When we worry."""
+    """When the monitor raises alarms and asks for training."""
 
     drift_threshold: float = Field(gt=0)
     live_days: int = Field(ge=1)
@@ -198,7 +198,7 @@ class Monitoring(_Section):
 
 
 class Serving(_Section):
-    """Where it answers, and how it ends."""
+    """Where the API listens, who may use it, and how it stops."""
 
     host: str
     port: int = Field(ge=0, le=65535)
@@ -209,7 +209,7 @@ class Serving(_Section):
 
 
 class Scale(_Section):
-    """In how many partitions of stores the chain is worked through, and by whom."""
+    """Into how many partitions the stores are split, and what works through them."""
 
     partitions: int = Field(1, ge=1)
     runner: Literal["inline", "threads", "processes", "dask"] = "inline"
@@ -218,7 +218,7 @@ class Scale(_Section):
 
 
 class Stores(_Section):
-    """Where it is remembered; empty means SQLite in `build/`."""
+    """Where ledger, releases and registry are; empty means in `build/`."""
 
     ledger_url: str = Field("", repr=False)
     releases: str = ""

@@ -58,8 +58,8 @@ def test_partitions_leave_what_the_chain_leaves(whole: Settings, stage: str, run
 
 def test_processes_work_in_the_order_asked_for():
     """Whoever is done first."""
-    each = workers(Scale(partitions=3, runner="processes"))
-    assert each(abs, [-3, 1, -2]) == [3, 1, 2]
+    mapper = workers(Scale(partitions=3, runner="processes"))
+    assert mapper(abs, [-3, 1, -2]) == [3, 1, 2]
 
 
 def test_partitions_teach_what_the_chain_teaches(whole: Settings):

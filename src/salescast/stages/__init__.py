@@ -49,7 +49,7 @@ STAGES: Mapping[str, Stage] = {
 }
 
 PARTITIONED = ("features", "forecast")
-"""Stages that take `each`, which works through partitions of stores (`partitions.Each`)."""
+"""Stages that take `mapper`, which works through partitions of stores (`partitions.Mapper`)."""
 
 
 def run_stage(name: str, settings: Settings) -> Result:

@@ -14,7 +14,7 @@ from salescast.evaluation.backtest import cutoffs
 from salescast.features import point_in_time as feature
 from salescast.features.knowledge import LEVEL_DAYS
 from salescast.settings import Settings
-from salescast.stages.partitions import Each, Partition, one_by_one, pool
+from salescast.stages.partitions import Mapper, Partition, in_order, pool
 
 
 def origins(settings: Settings, tables: Tables) -> tuple[list[pd.Timestamp], list[pd.Timestamp]]:
@@ -37,10 +37,10 @@ def origins(settings: Settings, tables: Tables) -> tuple[list[pd.Timestamp], lis
     return [last - step * i for i in reversed(range(count))], tested
 
 
-def features(settings: Settings, each: Each = one_by_one) -> dict[str, Any]:
+def features(settings: Settings, mapper: Mapper = in_order) -> dict[str, Any]:
     """Build the point-in-time table of every training and backtest origin.
 
-    `each` works through the partitions, where the settings cut the chain into some.
+    `mapper` works through the partitions, where the settings cut the chain into some.
     """
     versions.require_files(settings.root)
     path = settings.build / "features.parquet"
@@ -49,19 +49,19 @@ def features(settings: Settings, each: Each = one_by_one) -> dict[str, Any]:
         trained, tested = origins(settings, tables)
         rows = build_rows(settings, tables, trained, tested)
         write_frame(path, rows)
-        made = [_counted(rows)]
+        counts = [_counted(rows)]
     else:
         trained, tested = origins(settings, store.read_days(settings.data))
-        asked = sorted({*trained, *tested})
-        parts, chain = pool(settings, asked, settings.forecast.horizon, each)
-        made = each(partial(_partition, settings, trained, tested, chain), parts)
+        every = sorted({*trained, *tested})
+        parts, chain = pool(settings, every, settings.forecast.horizon, mapper)
+        counts = mapper(partial(_partition, settings, trained, tested, chain), parts)
         join_runs(path, {_file(settings, part): part.origins for part in parts})
-    count, known, blind = (sum(column) for column in zip(*made, strict=True))
+    count, known, blind = (sum(column) for column in zip(*counts, strict=True))
     return {
         "rows": count,
         "origins": len({*trained, *tested}),
         "summary": f"{count:,} rows from {len({*trained, *tested})} origins, "
-        f"{_weather_source(known / count, blind=blind == count)}",
+        f"{_weather_source(known / count, without=blind == count)}",
     }
 
 
@@ -107,10 +107,10 @@ def build_rows(
     return pd.concat(rows).sort_values("origin", kind="stable", ignore_index=True)
 
 
-def _weather_source(issued: float, *, blind: bool) -> str:
-    """Say what the weather features are: the share of rows with weather as issued, or none."""
-    if blind:
+def _weather_source(issued: float, *, without: bool) -> str:
+    """Return which weather the features use; `issued`: share of rows with weather as issued."""
+    if without:
         return "no weather (features.weather = none)"
     if issued == 0:
         return "no issued forecasts: weather is climatology"
-    return f"{issued:.0%} with weather as issued, the rest climatology"
+    return "weather as issued" + ("" if issued == 1 else f" in {issued:.0%}, else climatology")

@@ -12,18 +12,18 @@ from salescast.errors import StoreUnavailableError
 from salescast.release import Bundle, Release, issue_all, served_and_shadow
 from salescast.settings import Settings
 from salescast.stages.configured import champion_release, open_releases, record
-from salescast.stages.partitions import Each, Partition, one_by_one, pool
+from salescast.stages.partitions import Mapper, Partition, in_order, pool
 
 
-def forecast(settings: Settings, each: Each = one_by_one) -> dict[str, Any]:
+def forecast(settings: Settings, mapper: Mapper = in_order) -> dict[str, Any]:
     """Forecast every series from the last origin with the champion, into the ledger.
 
-    `each` works through the partitions, where the settings cut the chain into some.
+    `mapper` works through the partitions, where the settings cut the chain into some.
     """
     versions.require_files(settings.root)
     champion, trusted = champion_release(settings), settings.model.trusted_types
     data_version = versions.data_version(settings.data)
-    issued = partial(_issued, settings, data_version, each)
+    issued = partial(_issued, settings, data_version, mapper)
     served, shadow = served_and_shadow(
         settings.releases, champion, issued(champion), issued, trusted
     )
@@ -45,14 +45,14 @@ def forecast(settings: Settings, each: Each = one_by_one) -> dict[str, Any]:
     return result | {"summary": summary + ("" if recorded else ", kept until the ledger answers")}
 
 
-def _issued(settings: Settings, data_version: str, each: Each, bundle: Bundle) -> pd.DataFrame:
+def _issued(settings: Settings, data_version: str, mapper: Mapper, bundle: Bundle) -> pd.DataFrame:
     """Return the forecasts of every series by a release; raises as `forecast`."""
     if settings.scale.partitions == 1:
         return issue_all(bundle, store.read_all(settings.data), data_version)
     origin = last_day(store.read_days(settings.data))
-    parts, chain = pool(settings, [origin], bundle.contract["horizon"], each)
+    parts, chain = pool(settings, [origin], bundle.contract["horizon"], mapper)
     release = Release(0, bundle.version, bundle.digest)
-    issued = each(partial(_partition, settings, release, data_version, chain), parts)
+    issued = mapper(partial(_partition, settings, release, data_version, chain), parts)
     if versions.data_version(settings.data) != data_version:
         raise StoreUnavailableError("the data changed while they were read; forecast again")
     return pd.concat(issued, ignore_index=True)

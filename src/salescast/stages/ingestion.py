@@ -156,8 +156,8 @@ def commit_data(settings: Settings, message: str) -> None:
         raise ConfigError(f"{settings.root} has no data.dvc to commit; run `dvc init` and ingest")
     _git(settings.root, "add", "data.dvc")
     if _git(settings.root, "status", "--porcelain", "--", "data.dvc"):
-        told = ("--quiet", "--message", f"Ingest: {message}", "--", "data.dvc")
-        _git(settings.root, "commit", *told)
+        options = ("--quiet", "--message", f"Ingest: {message}", "--", "data.dvc")
+        _git(settings.root, "commit", *options)
 
 
 def _git(root: Path, *arguments: str) -> str:

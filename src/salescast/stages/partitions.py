@@ -16,7 +16,7 @@ from salescast.data import store
 from salescast.features import knowledge
 from salescast.settings import Settings
 
-Each = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
+Mapper = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
 """Calls a function with each of the values and returns the results in their order. Function and
 values can be pickled, so that another process, with the same folders, may do it."""
 
@@ -29,7 +29,7 @@ class Partition(NamedTuple):
     origins: tuple[pd.Timestamp, ...] = ()
 
 
-def one_by_one(work: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
+def in_order(work: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
     """Do the work here, for one value after another."""
     return [work(value) for value in values]
 
@@ -52,11 +52,11 @@ def partitions(settings: Settings) -> list[Partition]:
 
 
 def pool(
-    settings: Settings, origins: Sequence[pd.Timestamp], horizon: int, each: Each
+    settings: Settings, origins: Sequence[pd.Timestamp], horizon: int, mapper: Mapper
 ) -> tuple[list[Partition], pd.DataFrame]:
     """Return the partitions with a series at some origin, and the chain's sales for all of them."""
     parts = partitions(settings)
-    shares = each(partial(_share, settings, origins, horizon), parts)
+    shares = mapper(partial(_share, settings, origins, horizon), parts)
     chain = knowledge.chain_sales(shares, origins)
     found = [
         part._replace(origins=tuple(share.index.unique("origin")))
