@@ -2,7 +2,7 @@
 
 import pytest
 
-from salescast.ledger.ledger import Ledger
+from salescast.ledger.database import open_engine
 from tests.unit.ledger.test_ledger import (  # noqa: F401 - collected again, here with PostgreSQL's `url`
     ledger,
     test_a_decision_comes_back_with_its_checks,
@@ -37,5 +37,4 @@ def url(postgres_url):
 
 def test_no_driver_need_be_named(url):
     """The one that is installed is taken."""
-    with Ledger(url) as made:
-        assert made._engine.url.drivername == "postgresql+psycopg"
+    assert open_engine(url).url.drivername == "postgresql+psycopg"

@@ -67,9 +67,15 @@ def uri(tmp_path_factory):
 
 
 @pytest.fixture
-def registry(uri, tmp_path):
+def name():
+    """Return a model name that no other test uses."""
+    return f"model-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def registry(uri, name, tmp_path):
     """Return a registry without versions."""
-    return Registry(uri, f"model-{uuid.uuid4().hex[:8]}", tmp_path / "artifacts")
+    return Registry(uri, name, tmp_path / "artifacts")
 
 
 def aliases(registry):
@@ -244,12 +250,12 @@ def test_a_damaged_model_is_not_loaded(registry, tmp_path, harm):
         registry.model(made)
 
 
-def test_a_version_without_a_digest_is_not_loaded(registry, uri):
+def test_a_version_without_a_digest_is_not_loaded(registry, uri, name):
     """Somebody registered it past us."""
     from mlflow import MlflowClient
 
     made = registry.log(make_candidate())
-    MlflowClient(uri, uri).delete_model_version_tag(registry._name, "1", "model_sha256")
+    MlflowClient(uri, uri).delete_model_version_tag(name, "1", "model_sha256")
     with pytest.raises(DataQualityError, match="SHA-256"):
         registry.model(made)
 
@@ -302,12 +308,12 @@ def log_and_die(uri, name, folder):
     Registry(uri, name, folder).log(make_candidate(artifacts=Deadly()))
 
 
-def test_a_killed_run_is_repeated_and_reaped(registry, uri):
+def test_a_killed_run_is_repeated_and_reaped(registry, uri, name, tmp_path):
     """It left no version; the next attempt makes one, and its remains are marked as killed."""
-    folder = str(registry._folder)
+    folder = str(tmp_path / "artifacts")
     code = (
         "from pathlib import Path; from tests.integration.test_registry import log_and_die; "
-        f"log_and_die({uri!r}, {registry._name!r}, Path({folder!r}))"
+        f"log_and_die({uri!r}, {name!r}, Path({folder!r}))"
     )
     died = subprocess.run([sys.executable, "-c", code], check=False).returncode
     before = registry.version("challenger")
@@ -316,14 +322,14 @@ def test_a_killed_run_is_repeated_and_reaped(registry, uri):
     assert [registry.reap(hours=1), registry.reap(hours=-1), registry.reap(hours=-1)] == [0, 1, 0]
 
 
-def test_a_failed_run_says_so(registry, uri, tmp_path):
+def test_a_failed_run_says_so(registry, uri, name, tmp_path):
     """It is not left running, and no version appears."""
     from mlflow import MlflowClient
 
     with pytest.raises(StoreUnavailableError, match=r"gone\.json"):
         registry.log(make_candidate(artifacts=[tmp_path / "gone.json"]))
     client = MlflowClient(uri, uri)
-    experiment = client.get_experiment_by_name(registry._name).experiment_id
+    experiment = client.get_experiment_by_name(name).experiment_id
     assert [run.info.status for run in client.search_runs([experiment])] == ["FAILED"]
     assert registry.version(1) is None
 
@@ -345,10 +351,10 @@ def test_a_database_server_needs_a_folder_for_artifacts():
         Registry("postgresql://127.0.0.1/mlflow", "model")
 
 
-def test_two_registries_in_one_process_do_not_mix(tmp_path, registry):
+def test_two_registries_in_one_process_do_not_mix(tmp_path, registry, name):
     """MLflow's global tracking URI is not touched."""
     registry.log(make_candidate())
-    other = Registry(f"sqlite:///{tmp_path / 'other.db'}", registry._name)
+    other = Registry(f"sqlite:///{tmp_path / 'other.db'}", name)
     assert other.log(make_candidate("k2")).number == 1
     assert registry.log(make_candidate("k3")).number == 2
     assert "MLFLOW_TRACKING_URI" not in os.environ

@@ -31,7 +31,7 @@ def workspace(checkout: Path) -> Path:
 
 def remote_file(workspace: Path, relative: str) -> Path:
     """Return the remote's copy of a file below data/."""
-    md5 = versions._md5(workspace / "data" / relative)
+    md5 = hashlib.md5((workspace / "data" / relative).read_bytes()).hexdigest()
     return workspace / "remote" / "files" / "md5" / md5[:2] / md5[2:]
 
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from salescast.errors import ConfigError, DataQualityError, StoreUnavailableError
+from salescast.ledger.database import open_engine
 from salescast.ledger.ledger import Ledger
 
 ORIGIN = pd.Timestamp("2024-03-01")
@@ -305,8 +306,8 @@ def test_a_ledger_of_another_version_is_left_alone(url):
     """Better no write than a wrong one."""
     with Ledger(url) as ledger:
         ledger.alarms()
-        with ledger._engine.begin() as connection:
-            connection.execute(sa.text("UPDATE schema_version SET version = 99"))
+    with open_engine(url).begin() as connection:
+        connection.execute(sa.text("UPDATE schema_version SET version = 99"))
     with Ledger(url) as later, pytest.raises(ConfigError, match="schema version 99"):
         later.alarms()
 
