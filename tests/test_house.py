@@ -23,9 +23,7 @@ WORDS = {"told", "said", "came", "wanted", "who", "ours", "theirs", "hers", "bes
 # without uses leaves the table.
 LEFT: dict[str, int] = {
     "src/salescast/data": 4,
-    "src/salescast/evaluation": 85,
-    "src/salescast/features": 68,
-    "src/salescast/models": 42,
+    "src/salescast/evaluation": 79,
     "src/salescast/monitoring": 29,
     "src/salescast/registry": 6,
     "src/salescast/stages": 3,
@@ -46,7 +44,7 @@ MOST_MODULES = 172  # 115 when the clean-up is done
 LONGEST = 41  # 40 when the clean-up is done
 
 ARCHITECTURE = ROOT / "docs/explanation/architecture.md"
-MOST_STEPS, MOST_LINES = 22, 3300  # 15 and 2,500 when the clean-up is done
+MOST_STEPS, MOST_LINES = 18, 2850  # the aim: 15 and 2,500
 
 
 def _room(path: Path) -> str:
@@ -137,10 +135,10 @@ def test_the_import_contract_has_six_tiers() -> None:
     assert len(tiers["layers"]) == 6
 
 
-def _walk() -> list[tuple[str, str]]:
-    """Return file and function of each step from the till to the order."""
+def _walk() -> list[tuple[str, str, str]]:
+    """Return number (–: computes nothing), file and function of each step."""
     rows = ARCHITECTURE.read_text("utf-8").split("## One row", 1)[1].split("\n## ", 1)[0]
-    return re.findall(r"^\| \d+ \| `(\S+)` \| `(\w+)` \|", rows, re.MULTILINE)
+    return re.findall(r"^\| (\d+|–) \| `(\S+)` \| `(\w+)` \|", rows, re.MULTILINE)
 
 
 def test_each_step_of_the_walk_is_a_function_that_exists() -> None:
@@ -151,12 +149,12 @@ def test_each_step_of_the_walk_is_a_function_that_exists() -> None:
         if isinstance(node, FUNCTIONS)
     }
     assert len(_walk()) > 10
-    assert set(_walk()) - defined == set()
+    assert {(name, function) for _, name, function in _walk()} - defined == set()
 
 
 def test_a_row_can_be_followed_in_an_afternoon() -> None:
     """The files that compute a value of a row are few, and short together."""
-    files = {name for name, _ in _walk()}
+    files = {name for number, name, _ in _walk() if number != "–"}
     lines = sum(len((ROOT / name).read_text("utf-8").splitlines()) for name in files)
     assert len(files) <= MOST_STEPS
     assert lines <= MOST_LINES
