@@ -206,11 +206,13 @@ def train(
     """Train, backtest and judge a challenger; exit code 3 where the gate refuses it."""
     from salescast.stages.adaptation import adapt
     from salescast.stages.gating import raise_refusal
+    from salescast.stages.progress import progress
     from salescast.stages.tuning import tune
 
     settings = read_settings()
     if search:
-        best = tune(settings, search)
+        with progress("search"):
+            best = tune(settings, search)
         log.info(best["summary"])
         os.environ.update(best["variables"])
         settings = read_settings()

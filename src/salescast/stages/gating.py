@@ -1,6 +1,5 @@
 """Gate: judge the challenger on gathered evidence, and record the decision."""
 
-import logging
 from typing import Any
 
 import pandas as pd
@@ -22,8 +21,8 @@ from salescast.settings import Settings
 from salescast.stages import dossier
 from salescast.stages.backtesting import scored
 from salescast.stages.configured import gate_policy, open_registry, recipe
+from salescast.stages.progress import steps
 
-steps = logging.getLogger("salescast.steps")
 TWIN_ORIGINS = 13  # the newest, served by one fit: twins are fitted for the gate alone
 
 

@@ -1,6 +1,5 @@
 """Train: fit the model on everything known at the last origin, and its twin without weather."""
 
-import logging
 from collections import deque
 from dataclasses import asdict
 from functools import partial
@@ -21,8 +20,8 @@ from salescast.models.forecaster import Forecaster, training_rows
 from salescast.ordering.replenishment import LEARN_FROM, learn_dependence, recent_demand
 from salescast.settings import Settings
 from salescast.stages.configured import recipe
+from salescast.stages.progress import steps
 
-steps = logging.getLogger("salescast.steps")
 SAMPLED_ORIGINS = 4  # on which the importance of features is measured
 
 

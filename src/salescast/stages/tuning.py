@@ -18,6 +18,7 @@ from salescast.ordering.orders import item_costs
 from salescast.settings import Settings
 from salescast.stages.configured import open_registry, recipe
 from salescast.stages.feature_table import build_rows, origins
+from salescast.stages.progress import steps
 
 SEARCHED_ORIGINS = 6  # all before the backtest's, which must not be tuned on
 
@@ -100,7 +101,12 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     study.enqueue_trial({name: start[name] for name in space})
-    study.optimize(lambda trial: cost_of(_suggest(trial, space)), n_trials=trials)
+
+    def cost(trial: Any) -> float:
+        steps.debug("trial %d of %d", trial.number + 1, trials)
+        return cost_of(_suggest(trial, space))
+
+    study.optimize(cost, n_trials=trials)
     done = [Trial(dict(trial.params), float(trial.value or 0.0)) for trial in study.trials]
     return sorted(done, key=lambda trial: trial.cost)
 
