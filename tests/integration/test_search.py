@@ -5,11 +5,13 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from salescast.models.__init__ import kind_class
 from salescast.registry import Registry
-from salescast.stages.tuning import SPACES, search
+from salescast.stages.tuning import search
 
+INTEGRATED, BOOSTING = (kind_class(kind).search_space for kind in ("integrated", "boosting"))
 START = {"recent_days": 56, "drift": 1.0, "departure": 1.0}
-BOOST = {name: low for name, (low, _) in SPACES["boosting"].items()}
+BOOST = {name: low for name, (low, _) in BOOSTING.items()}
 
 
 def bowl(params: dict[str, float]) -> float:
@@ -19,25 +21,24 @@ def bowl(params: dict[str, float]) -> float:
 
 def test_the_first_trial_is_where_we_stand():
     """A search of one trial changes nothing."""
-    (only,) = search(SPACES["integrated"], START, bowl, trials=1, seed=1)
+    (only,) = search(INTEGRATED, START, bowl, trials=1, seed=1)
     assert only.params == START
     assert only.cost == pytest.approx(1.25)
 
 
 def test_a_search_finds_a_cheaper_recipe_within_its_bounds():
     """Cheapest first; every trial keeps the space."""
-    found = search(SPACES["integrated"], START, bowl, trials=25, seed=1)
+    found = search(INTEGRATED, START, bowl, trials=25, seed=1)
     assert found[0].cost < 0.5
     assert [t.cost for t in found] == sorted(t.cost for t in found)
     for trial in found:
-        for name, (low, high) in SPACES["integrated"].items():
+        for name, (low, high) in INTEGRATED.items():
             assert low <= trial.params[name] <= high
 
 
 def test_a_search_with_the_same_seed_is_the_same_search():
     """Runs can be repeated."""
-    space = SPACES["boosting"]
-    assert search(space, BOOST, len, 4, seed=3) == search(space, BOOST, len, 4, seed=3)
+    assert search(BOOSTING, BOOST, len, 4, seed=3) == search(BOOSTING, BOOST, len, 4, seed=3)
 
 
 def test_each_trial_is_a_nested_run(tmp_path: Path):
