@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from salescast.errors import ConfigError
+from salescast.models import KINDS
 
 CONFIG_VARIABLE = "SALESCAST_CONFIG"
 PREFIX = "SALESCAST_"
@@ -104,7 +105,7 @@ class Features(_Section):
 class Model(_Section):
     """The kind of model and its parameters."""
 
-    kind: Literal["integrated", "boosting", "estimator"]
+    kind: str
     seed: int
     recent_days: float = Field(56, ge=7)
     drift: float = Field(1.0, gt=0)
@@ -125,6 +126,13 @@ class Model(_Section):
     estimator_params: dict[str, Any] = {}
     estimator_space: dict[str, tuple[int | float, int | float]] = {}
     trusted_types: tuple[str, ...] = ()
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in KINDS:
+            raise ValueError(f"choose one of {', '.join(KINDS)}")
+        return kind
 
     @model_validator(mode="after")
     def _estimator_is_named(self) -> "Model":

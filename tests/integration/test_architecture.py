@@ -14,8 +14,10 @@ from tests.builders import make_tables
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/explanation/architecture.md").read_text("utf-8")
-BLOCK = re.compile(r'```\w+ title="([^",]+)(?:, after: ([^"]*))?"\n(.*?)```', re.DOTALL)
+BLOCK = re.compile(r'```\w+ title="([^",]+)(?:, after: (.*?))?"\n(.*?)```', re.DOTALL)
 COSTS = {  # section → new files, lines added to files that exist
+    "A driver of demand": (0, 2),
+    "A kind of model": (1, 1),
     "A check of the data": (0, 1),
     "An endpoint": (3, 2),
     "A stage": (1, 2),
@@ -84,6 +86,40 @@ def test_the_additions_keep_the_rules_of_the_house(copy: Path) -> None:
     assert linted.returncode == 0, linted.stdout
     contracts = run(copy, "-c", "from importlinter.cli import lint_imports_command as c; c()")
     assert contracts.returncode == 0, contracts.stdout
+
+
+def test_an_added_driver_reaches_the_models(copy: Path) -> None:
+    """The builder makes the column, and boosting reads it."""
+    script = (
+        "from salescast.features.point_in_time import build, past\n"
+        "from salescast.models import make; from tests.builders import days, make_tables\n"
+        "tables = make_tables(200); origins = days(200)[-60:-5:4]\n"
+        "rows = build(tables, origins)\n"
+        "model = make('boosting', {'iterations': 2}).fit(rows, past(tables, days(200)[-1]))\n"
+        "print('payday' in model.feature_names_in_, sorted(rows['payday'].unique()))"
+    )
+    done = run(copy, "-c", script)
+    assert done.returncode == 0, done.stderr
+    assert "True [np.float64(0.0), np.float64(1.0)]" in done.stdout
+
+
+def test_an_added_kind_of_model_serves_and_orders(copy: Path, tmp_path: Path) -> None:
+    """It is configured, released, read back, and makes forecasts and orders."""
+    script = (
+        "import warnings; warnings.simplefilter('ignore')\n"
+        "from pathlib import Path; from salescast.settings import read_settings\n"
+        "from salescast.stages import STAGES; from tests.releases import release\n"
+        "from tests.workspaces import LAST, make_workspace\n"
+        f"root = make_workspace(Path({str(tmp_path / 'shop')!r})); config = root / 'config.toml'\n"
+        "text = config.read_text()\n"
+        "config.write_text(text.replace('kind = \"integrated\"', 'kind = \"binned\"'))\n"
+        "settings = read_settings(config); release(settings, settings.model.kind)\n"
+        "STAGES['ingest'](settings, until=LAST.date())\n"
+        "print(STAGES['forecast'](settings)['summary'], STAGES['order'](settings)['units'])"
+    )
+    done = run(copy, "-c", script)
+    assert done.returncode == 0, done.stderr
+    assert "4 series × 14 days" in done.stdout
 
 
 def test_an_added_check_quarantines_a_row(copy: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_secret_is_not_shown(config, monkeypatch, secret):
         (
             "[model]\nkind = ",
             '[model]\nkind = "magic" # ',
-            r"model\.kind: Input should be ",
+            r"model\.kind: .*choose one of integrated, boosting",
         ),
         ("horizon = 14", "horizon = 15", r"forecast\.horizon: .* less than or equal to 14"),
         ("0.4, 0.5, 0.6", "0.4, 0.6", "forecast: .* include 0.5"),

@@ -16,6 +16,13 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+CALENDAR = (
+    "weekday",
+    "christmas",
+    "holiday",
+    "lead_time",
+)
+"""The columns of the calendar that models read."""
 WET_MM = 1.0
 STORM_MM, STORM_DAYS = 12.0, 3
 SPELL_DAYS = 5

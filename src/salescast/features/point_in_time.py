@@ -16,7 +16,7 @@ from salescast.contract.panel import Floats, day_number
 from salescast.contract.schema import Tables
 from salescast.errors import NotEnoughHistoryError
 from salescast.features import drivers
-from salescast.features.drivers import calendar, public_holidays
+from salescast.features.drivers import CALENDAR, calendar, public_holidays
 from salescast.features.knowledge import (
     LEVEL_DAYS,
     Knowledge,
@@ -31,7 +31,6 @@ from salescast.features.knowledge import (
 KEYS = ("store_id", "item_id", "origin", "date", "lead_time")
 STATIC = ("store_id", "item_id")
 HISTORY = ("level_7_ratio", "level_28_ratio", "weekday_ratio")
-CALENDAR = ("weekday", "christmas", "holiday", "lead_time")
 PRICE = ("price_ratio", "promo")
 DRIVERS = ("rain_probability", "rain_mm", "storm", "spell", "temp_anomaly")
 """The weather of a day: as issued for the days ahead, as observed for the days behind."""

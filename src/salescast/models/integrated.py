@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Literal
 import pandas as pd
 
 from salescast.errors import DataQualityError
-from salescast.features.point_in_time import CALENDAR, DRIVERS, PRICE, STATIC
+from salescast.features.drivers import CALENDAR
+from salescast.features.point_in_time import DRIVERS, PRICE, STATIC
 from salescast.models import calibration, response
 from salescast.models.counts import CountMixture
 from salescast.models.forecaster import Forecaster

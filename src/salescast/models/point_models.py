@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from salescast.errors import DataQualityError, NotEnoughHistoryError
-from salescast.features.point_in_time import CALENDAR, HISTORY, PRICE, WEATHER
+from salescast.features.drivers import CALENDAR
+from salescast.features.point_in_time import HISTORY, PRICE, WEATHER
 from salescast.models import response
 from salescast.models.counts import CountMixture
 from salescast.models.forecaster import Floats, Forecaster, training_rows

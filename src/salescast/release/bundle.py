@@ -13,8 +13,8 @@ import pandas as pd
 
 from salescast.data.files import as_json
 from salescast.errors import DataQualityError
+from salescast.features.drivers import CALENDAR
 from salescast.features.point_in_time import (
-    CALENDAR,
     HISTORY,
     KEYS,
     PRICE,
