@@ -25,8 +25,7 @@ LEFT: dict[str, int] = {
     "src/salescast/data": 4,
     "src/salescast/evaluation": 79,
     "src/salescast/monitoring": 29,
-    "src/salescast/registry": 6,
-    "src/salescast/stages": 3,
+    "src/salescast/stages": 1,
 }
 # Private names that tests still use → why; most reach into what is to be damaged.
 PRIVATE = {

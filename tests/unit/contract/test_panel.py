@@ -23,7 +23,7 @@ DAYS = 6
 
 
 @st.composite
-def told(draw: st.DrawFn) -> pd.DataFrame:
+def known_rows(draw: st.DrawFn) -> pd.DataFrame:
     """Draw sales with late rows and corrections, some of strangers, some outside the days."""
     number = st.integers(0, 10)
     rows = draw(st.lists(st.tuples(number, number, number, number, number), max_size=40))
@@ -62,7 +62,7 @@ def matrices(rows: pd.DataFrame) -> KnownMatrices:
 
 
 @settings(max_examples=30)
-@given(told(), st.lists(st.integers(-3, 20), min_size=1, max_size=6))
+@given(known_rows(), st.lists(st.integers(-3, 20), min_size=1, max_size=6))
 def test_walking_origins_equals_a_look_from_scratch_at_each(rows, origins):
     """Late rows, corrections, strangers: at every origin the latest known row of each day."""
     known = matrices(rows)
@@ -131,7 +131,7 @@ def test_series_are_those_sold_or_planned():
     assert found.to_numpy().tolist() == [["s1", "u1"], ["s1", "u2"]]
 
 
-@given(told())
+@given(known_rows())
 def test_distinct_rows_are_what_drop_duplicates_leaves(rows: pd.DataFrame) -> None:
     """In the order in which they first occur, and each row names its own."""
     key = ["store_id", "item_id"]
@@ -140,11 +140,11 @@ def test_distinct_rows_are_what_drop_duplicates_leaves(rows: pd.DataFrame) -> No
     pd.testing.assert_frame_equal(met.iloc[which].reset_index(drop=True), rows[key])
 
 
-@given(told())
+@given(known_rows())
 def test_each_row_finds_its_entity(rows: pd.DataFrame) -> None:
     """As pandas finds it; a stranger finds none."""
-    theirs = pd.MultiIndex.from_frame(rows[["store_id", "item_id"]])
-    expected = pd.MultiIndex.from_frame(SERIES).get_indexer(theirs)
+    pairs = pd.MultiIndex.from_frame(rows[["store_id", "item_id"]])
+    expected = pd.MultiIndex.from_frame(SERIES).get_indexer(pairs)
     assert entity_rows(SERIES, rows).tolist() == expected.tolist()
 
 

@@ -93,36 +93,36 @@ def test_gaps_in_the_observations_do_not_move_the_climate():
 def test_where_no_issue_speaks_of_a_day_the_climate_does():
     """Missing probability or rain: climatology, no anomaly and no age."""
     mm, probability, temp, known_day = issues()
-    said = outlook(observed(), (mm, probability, temp, known_day), normal(), ORIGIN, WINDOW)
+    columns = outlook(observed(), (mm, probability, temp, known_day), normal(), ORIGIN, WINDOW)
 
     ahead = slice(ORIGIN + 1, None)
     missing = np.isnan(probability[:, ahead])
     assert missing.any()
-    np.testing.assert_array_equal(np.isnan(said["issue_age"]), missing)
-    np.testing.assert_array_equal(said["issue_age"][~missing], 1.0)
-    np.testing.assert_array_equal(said["rain_probability"][missing], 0.3)
-    np.testing.assert_array_equal(said["rain_mm"][missing], 2.0)
-    np.testing.assert_array_equal(said["temp_anomaly"][missing], 0.0)
+    np.testing.assert_array_equal(np.isnan(columns["issue_age"]), missing)
+    np.testing.assert_array_equal(columns["issue_age"][~missing], 1.0)
+    np.testing.assert_array_equal(columns["rain_probability"][missing], 0.3)
+    np.testing.assert_array_equal(columns["rain_mm"][missing], 2.0)
+    np.testing.assert_array_equal(columns["temp_anomaly"][missing], 0.0)
     np.testing.assert_array_equal(
-        said["rain_probability"][~missing], probability[:, ahead][~missing]
+        columns["rain_probability"][~missing], probability[:, ahead][~missing]
     )
-    np.testing.assert_allclose(said["temp_anomaly"][~missing], temp[:, ahead][~missing] - 10.0)
+    np.testing.assert_allclose(columns["temp_anomaly"][~missing], temp[:, ahead][~missing] - 10.0)
 
 
 def test_an_unknown_normal_temperature_is_no_anomaly():
     """Half a year of history: the anomaly is 0, not NaN."""
     short = Climate(normal().probability, normal().precip_mm, np.full((2, HORIZON), np.nan))
 
-    said = outlook(observed(), issues(), short, ORIGIN, WINDOW)
+    columns = outlook(observed(), issues(), short, ORIGIN, WINDOW)
 
-    assert (said["temp_anomaly"] == 0).all()
+    assert (columns["temp_anomaly"] == 0).all()
 
 
 def test_storm_and_spell_are_the_products_over_the_days_before():
     """Written out day by day: observed up to the origin, chances beyond it."""
     rain = observed()
-    said = outlook(rain, issues(), normal(), ORIGIN, WINDOW)
-    stormy = storm_chance(said["rain_probability"], said["rain_mm"])
+    columns = outlook(rain, issues(), normal(), ORIGIN, WINDOW)
+    stormy = storm_chance(columns["rain_probability"], columns["rain_mm"])
 
     for place in range(2):
         for lead in range(1, HORIZON + 1):
@@ -131,25 +131,27 @@ def test_storm_and_spell_are_the_products_over_the_days_before():
                 ahead = lead - back - 1
                 known = np.nan_to_num(rain[place, ORIGIN + lead - back])
                 wet = (
-                    said["rain_probability"][place, ahead] if ahead >= 0 else float(known >= WET_MM)
+                    columns["rain_probability"][place, ahead]
+                    if ahead >= 0
+                    else float(known >= WET_MM)
                 )
                 storm = stormy[place, ahead] if ahead >= 0 else float(known >= STORM_MM)
                 dry *= 1.0 - wet
                 calm *= 1.0 - storm if back <= STORM_DAYS else 1.0
-            assert said["spell"][place, lead - 1] == pytest.approx(dry)
-            assert said["storm"][place, lead - 1] == pytest.approx(1.0 - calm)
+            assert columns["spell"][place, lead - 1] == pytest.approx(dry)
+            assert columns["storm"][place, lead - 1] == pytest.approx(1.0 - calm)
 
 
 def test_the_wet_share_counts_known_days_of_the_window():
     """Unknown days count neither way; without any the climate stands in."""
     rain = observed()
     rain[1, : ORIGIN + 1] = np.nan
-    said = outlook(rain, issues(), normal(), ORIGIN, WINDOW)
+    columns = outlook(rain, issues(), normal(), ORIGIN, WINDOW)
 
     window = rain[0, ORIGIN + 1 - WINDOW : ORIGIN + 1]
     known = window[~np.isnan(window)]
-    np.testing.assert_allclose(said["wet_share"][0], (known >= WET_MM).mean())
-    np.testing.assert_allclose(said["wet_share"][1], 0.3)
+    np.testing.assert_allclose(columns["wet_share"][0], (known >= WET_MM).mean())
+    np.testing.assert_allclose(columns["wet_share"][1], 0.3)
 
 
 def test_days_beyond_the_origin_are_not_looked_at():
@@ -166,11 +168,11 @@ def test_days_beyond_the_origin_are_not_looked_at():
 def test_an_origin_at_the_edge_of_the_data_has_an_outlook():
     """Two known days behind the origin: chances stay chances."""
     mm, probability, temp, known_day = (m[:, ORIGIN - 1 :] for m in issues())
-    said = outlook(
+    columns = outlook(
         observed()[:, ORIGIN - 1 :], (mm, probability, temp, known_day), normal(), 1, WINDOW
     )
 
-    for chances in (said["storm"], said["spell"], said["wet_share"]):
+    for chances in (columns["storm"], columns["spell"], columns["wet_share"]):
         assert ((chances >= 0) & (chances <= 1)).all()
 
 

@@ -77,8 +77,8 @@ def test_partitions_make_the_features_and_forecasts_of_the_chain(opened, cuts):
     whole, parts = build(tables, ORIGINS), in_parts(tables, cuts)
 
     pd.testing.assert_frame_equal(parts, whole, check_exact=True)
-    said = [forecast(fitted(), rows, LEVELS, CRITICAL) for rows in (parts, whole)]
-    pd.testing.assert_frame_equal(*said, check_exact=True)
+    forecasts = [forecast(fitted(), rows, LEVELS, CRITICAL) for rows in (parts, whole)]
+    pd.testing.assert_frame_equal(*forecasts, check_exact=True)
 
 
 def test_a_new_store_leans_on_the_stores_of_other_partitions():

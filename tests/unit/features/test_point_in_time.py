@@ -59,13 +59,13 @@ def forecast_at(tables: dict[str, pd.DataFrame], origin: pd.Timestamp) -> pd.Dat
 def test_features_and_forecast_ignore_what_became_known_after_the_origin(table, day, seed):
     """Garbage in anything learned later leaves features and forecast the same, bit for bit."""
     tables, origin = make_tables(), FIRST + pd.Timedelta(days=day)
-    before, said = build(tables, [origin]), forecast_at(tables, origin)
+    before, expected = build(tables, [origin]), forecast_at(tables, origin)
 
     known_later = late_copies(tables[table], table, origin)
     tables[table] = poison(known_later, table, origin, seed)
 
     pd.testing.assert_frame_equal(build(tables, [origin]), before, check_exact=True)
-    pd.testing.assert_frame_equal(forecast_at(tables, origin), said, check_exact=True)
+    pd.testing.assert_frame_equal(forecast_at(tables, origin), expected, check_exact=True)
 
 
 @pytest.mark.parametrize("table", [t for t in TABLE_NAMES if t not in ("stores", "items", "stock")])
@@ -118,7 +118,7 @@ def test_weather_of_a_lead_is_the_latest_issue_known_at_the_origin():
     tables, origin = make_tables(), FIRST + pd.Timedelta(days=150)
     issue = tables["weather_forecast"]
     day = origin + pd.Timedelta(days=3)
-    said = issue[
+    expected = issue[
         (issue["location_id"] == "p2")
         & (issue["issued_at"].dt.normalize() == origin)
         & (issue["date"] == day)
@@ -126,7 +126,7 @@ def test_weather_of_a_lead_is_the_latest_issue_known_at_the_origin():
 
     row = build(tables, [origin]).query("store_id == 's2' and lead_time == 3").iloc[0]
 
-    assert row["rain_probability"] == said["precip_probability"].iloc[0]
+    assert row["rain_probability"] == expected["precip_probability"].iloc[0]
     assert row["issued_at"] == origin
 
 

@@ -122,8 +122,8 @@ def test_a_function_nobody_named_is_refused(tmp_path):
 def test_rows_with_gaps_and_shops_never_met_are_answered(seen):
     """A gap is the usual value; a new store speaks through its level."""
     rows = seen[0].tail(20).assign(store_id="new", rain_probability=np.nan)
-    said = forecast(learn(seen, GLM, alpha=0.01), rows, LEVELS, CRITICAL)
-    assert np.isfinite(said["mean"]).all()
+    forecasts = forecast(learn(seen, GLM, alpha=0.01), rows, LEVELS, CRITICAL)
+    assert np.isfinite(forecasts["mean"]).all()
 
 
 def test_a_search_sets_the_parameters_of_the_class(seen):

@@ -25,10 +25,10 @@ def make_rainy_shop() -> dict[str, pd.DataFrame]:
     tables = make_tables()
     observed = tables["weather_observed"].set_index(["location_id", "date"])["precip_mm"]
     issued, sales = tables["weather_forecast"], make_sales()
-    came = observed.reindex(pd.MultiIndex.from_frame(issued[["location_id", "date"]])).to_numpy()
-    known = ~np.isnan(came)
-    issued.loc[known, "precip_probability"] = np.where(came[known] >= 1, 0.95, 0.05)
-    issued.loc[known, "precip_mm"] = came[known]
+    fallen = observed.reindex(pd.MultiIndex.from_frame(issued[["location_id", "date"]])).to_numpy()
+    known = ~np.isnan(fallen)
+    issued.loc[known, "precip_probability"] = np.where(fallen[known] >= 1, 0.95, 0.05)
+    issued.loc[known, "precip_mm"] = fallen[known]
     place = "p" + sales["store_id"].str[1:]
     rain = observed.reindex(pd.MultiIndex.from_arrays([place, sales["date"]])).to_numpy()
     sales["units"] += np.where(rain >= 1, 10, 0)

@@ -50,9 +50,11 @@ def test_it_learns_that_saturdays_sell_twice_as_much(learned):
 def test_quantiles_rise_and_are_not_negative(learned):
     """p05 ≤ p10 ≤ … and no row falls below zero."""
     model, rows = learned
-    said = forecast(model, rows, LEVELS, CRITICAL)[[quantile_column(q) for q in LEVELS]].to_numpy()
-    assert (np.diff(said, axis=1) >= 0).all()
-    assert (said >= 0).all()
+    forecasts = forecast(model, rows, LEVELS, CRITICAL)[
+        [quantile_column(q) for q in LEVELS]
+    ].to_numpy()
+    assert (np.diff(forecasts, axis=1) >= 0).all()
+    assert (forecasts >= 0).all()
 
 
 def test_eight_in_ten_later_outcomes_of_a_poisson_shop_fall_inside_the_interval(learned):
@@ -60,8 +62,8 @@ def test_eight_in_ten_later_outcomes_of_a_poisson_shop_fall_inside_the_interval(
     model, tables = learned[0], make_tables(400)
     later = build(tables, pd.date_range(FIRST + pd.Timedelta(days=190), periods=25, freq="7D"))
     rows = training_rows(later, past(tables, FIRST + pd.Timedelta(days=399)))
-    said = forecast(model, rows, LEVELS, CRITICAL)
-    inside = rows["units"].between(said["p10"], said["p90"]).mean()
+    forecasts = forecast(model, rows, LEVELS, CRITICAL)
+    inside = rows["units"].between(forecasts["p10"], forecasts["p90"]).mean()
     assert 0.76 <= inside <= 0.92
 
 
@@ -77,8 +79,8 @@ def test_an_unknown_store_and_item_still_get_a_forecast(learned):
     """Cold start: the level carries what the codes cannot."""
     model, rows = learned
     new = rows.head(5).assign(store_id="new", item_id="u9")
-    said = forecast(model, new, LEVELS, CRITICAL | {"u9": 0.8})
-    assert np.isfinite(said[["mean", "p05", "p95", "stock_target"]].to_numpy()).all()
+    forecasts = forecast(model, new, LEVELS, CRITICAL | {"u9": 0.8})
+    assert np.isfinite(forecasts[["mean", "p05", "p95", "stock_target"]].to_numpy()).all()
 
 
 def test_a_closed_day_expects_nothing(learned):
@@ -109,11 +111,11 @@ def test_the_blind_twin_says_the_same_whatever_the_weather():
     days = pd.date_range(FIRST + pd.Timedelta(days=60), origin, freq="9D")
     rows = build(tables, days, weather="none")
     wetter = tables["weather_observed"].assign(precip_mm=20.0)
-    said = [
+    forecasts = [
         forecast(make("integrated", {}, 1).fit(rows, past(t, origin)), rows, LEVELS, CRITICAL)
         for t in (tables, tables | {"weather_observed": wetter})
     ]
-    pd.testing.assert_frame_equal(*said)
+    pd.testing.assert_frame_equal(*forecasts)
 
 
 @pytest.mark.parametrize(("quantile", "name"), [(0.05, "p05"), (0.5, "p50"), (0.975, "p97.5")])

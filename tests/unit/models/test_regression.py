@@ -74,11 +74,11 @@ def test_scikit_learns_regressor_finds_the_same_coefficients(seed):
     """One problem, two solvers."""
     x, y, groups = make_rows(3, 2, seed)
     weight = np.linspace(0.2, 1.0, len(y))
-    ours, reference = (
+    solver, reference = (
         PooledRegressor(0.5, solver, tol=1e-9).fit(x, y, weight, groups)
         for solver in ("newton", "scikit-learn")
     )
-    assert reference.coef_ == pytest.approx(ours.coef_, abs=1e-4)
+    assert reference.coef_ == pytest.approx(solver.coef_, abs=1e-4)
 
 
 def test_the_order_of_the_rows_does_not_matter():

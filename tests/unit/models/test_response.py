@@ -204,9 +204,9 @@ def test_degenerate_histories_give_finite_demand(name):
 def test_a_series_sold_out_every_day_is_not_believed_to_be_satisfied():
     """Its demand is estimated above its sales; how far, only the prior bounds."""
     happened = simulate(1.0)[0]
-    ours = ((happened["store_id"] == "s0") & (happened["item_id"] == "u0")).to_numpy()
-    happened.loc[ours, "sold_out"] = True
-    ratio = uncensor(happened)["demand"][ours].sum() / happened["units"][ours].sum()
+    sold_out = ((happened["store_id"] == "s0") & (happened["item_id"] == "u0")).to_numpy()
+    happened.loc[sold_out, "sold_out"] = True
+    ratio = uncensor(happened)["demand"][sold_out].sum() / happened["units"][sold_out].sum()
 
     assert 1.0 < ratio < 10.0
 
@@ -242,10 +242,10 @@ def test_what_is_otherwise_since_a_day_is_learned_apart():
     kept = kept * np.where(late & (happened["rain_probability"] > 0), 0.7, 1.0)
     happened["units"] = np.random.default_rng(2).binomial(happened["units"], kept)
 
-    told = fit(happened, {**DEFAULTS, "since": happened.loc[late, "date"].min()})
+    response = fit(happened, {**DEFAULTS, "since": happened.loc[late, "date"].min()})
 
-    rain = chain(told, "shift_wet") + chain(told, "shift_amount") * np.log1p(4.0)
-    rival = chain(told, "shift") + told.stores[1, TERMS.index("shift")]
+    rain = chain(response, "shift_wet") + chain(response, "shift_amount") * np.log1p(4.0)
+    rival = chain(response, "shift") + response.stores[1, TERMS.index("shift")]
     assert rain == pytest.approx(np.log(0.7), abs=0.1)
     assert rival == pytest.approx(np.log(0.6), abs=0.1)
 
@@ -253,8 +253,10 @@ def test_what_is_otherwise_since_a_day_is_learned_apart():
 def test_days_before_the_change_are_expected_as_ever():
     """Up to the day before, what is learned of the change adds nothing."""
     happened, _ = simulate()
-    told = fit(happened, {**DEFAULTS, "since": happened["date"].max() - pd.Timedelta(days=20)})
+    response = fit(happened, {**DEFAULTS, "since": happened["date"].max() - pd.Timedelta(days=20)})
     before = happened[happened["date"] < happened["date"].max() - pd.Timedelta(days=20)]
-    bent = replace(told, chain=told.chain + np.array([name.startswith("shift") for name in TERMS]))
+    bent = replace(
+        response, chain=response.chain + np.array([name.startswith("shift") for name in TERMS])
+    )
 
-    np.testing.assert_array_equal(expected(told, before), expected(bent, before))
+    np.testing.assert_array_equal(expected(response, before), expected(bent, before))

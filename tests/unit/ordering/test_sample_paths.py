@@ -58,17 +58,17 @@ def test_independent_days_add_their_variances():
 
 def test_a_series_less_leaves_the_others_alone():
     """All meet the same draws."""
-    rows, told = make_rows(4), Dependence(0.6, {"u1": 0.2}, 0.4)
-    all_ = sample(rows, make_mixture(rows), told)
+    rows, dependence = make_rows(4), Dependence(0.6, {"u1": 0.2}, 0.4)
+    all_ = sample(rows, make_mixture(rows), dependence)
     fewer = rows[rows["item_id"] != "u0"]
-    assert (sample(fewer, make_mixture(fewer), told) == all_[1:]).all()
+    assert (sample(fewer, make_mixture(fewer), dependence) == all_[1:]).all()
 
 
 def test_learns_the_dependence_that_made_the_demand():
     """Paths that were drawn with a decay and a share give both back."""
     rows = make_rows(2, origins=400)
-    mixture, told = make_mixture(rows), Dependence(0.7, {"u0": 0.0, "u1": 0.5}, 0.0)
-    drawn = sample(rows, mixture, told)
+    mixture, dependence = make_mixture(rows), Dependence(0.7, {"u0": 0.0, "u1": 0.5}, 0.0)
+    drawn = sample(rows, mixture, dependence)
     pick = np.random.Generator(np.random.PCG64(1)).integers(PATHS, size=len(drawn))
     truth = rows.assign(demand=drawn[np.arange(len(drawn)), pick].ravel())
     found = learn(rows, (mixture.mean, mixture.variance), truth)
