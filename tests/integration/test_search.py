@@ -5,7 +5,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from salescast.models.__init__ import kind_class
+from salescast.models import kind_class
 from salescast.registry import Registry
 from salescast.stages.tuning import search
 
