@@ -280,7 +280,7 @@ def test_a_type_nobody_reviewed_is_not_loaded(tmp_path):
 def test_a_file_that_is_no_model_is_named(tmp_path, content):
     """Empty, a pickle, half an archive."""
     (tmp_path / "model.skops").write_bytes(content)
-    with pytest.raises(DataQualityError, match=r"model\.skops is no model of ours"):
+    with pytest.raises(DataQualityError, match=r"model\.skops cannot be read as a model"):
         read_model(tmp_path / "model.skops")
 
 
