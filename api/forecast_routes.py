@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from api.answers import forecast_chunks, what_if_body
 from api.dependencies import (
     CurrentLedger,
     CurrentSnapshot,
@@ -28,7 +27,7 @@ from api.forecast_schemas import (
 from api.model_inputs import Key
 from api.openapi import problems
 from api.schemas import ItemId, ReceiptId, StoreId
-from api.snapshot import Snapshot, date_text, encode
+from api.snapshot import Snapshot, date_text, encode, forecast_chunks, what_if_body
 from salescast.errors import UnknownReceiptError
 from salescast.features import whatif
 from salescast.ledger.ledger import Ledger

@@ -1,20 +1,26 @@
-"""Rules for every request: an id, size limits, safe headers, a log line, no bare 500."""
+"""Rules for every request and connection: ids, size and time limits, headers, a clean shutdown."""
 
 import asyncio
 import json
 import logging
 import re
 import secrets
+import signal
+import socket
+import threading
 import time
 from collections.abc import Mapping
+from types import FrameType
 from typing import Any
 
+import h11
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.access import Access, Refused
-from api.problems import STATUSES, problem
+from api.problems import MEDIA_TYPE, STATUSES, problem
 from api.prometheus import Metrics
 
 MAX_BODY_BYTES = 512 * 1024  # 1,000 series with the longest ids fit
@@ -141,3 +147,88 @@ def _log(scope: Scope, answer: _Answer, seconds: float) -> None:
             "ms": round(1000 * seconds, 2),
         }
         log.log(level, json.dumps(line))
+
+
+def drain_before_exit(draining: threading.Event, seconds: float) -> None:
+    """Let SIGTERM set `draining` and reach the server only `seconds` later.
+
+    Call it within the running loop, after the server has set its handlers. Ctrl-C ends at once.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return  # a server in a thread gets no signals
+    server, loop = signal.getsignal(signal.SIGTERM), asyncio.get_running_loop()
+    if not callable(server):
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        log.info("draining for %g s", seconds)
+        draining.set()
+        loop.call_soon_threadsafe(loop.call_later, seconds, server, number, frame)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+class CloseConnections:
+    """ASGI middleware that closes connections while the process drains."""
+
+    def __init__(self, app: ASGIApp, draining: threading.Event) -> None:
+        """Wrap `app`."""
+        self._app, self._draining = app, draining
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request; a keep-alive client then reconnects, to another process."""
+
+        async def closing(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._draining.is_set():
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        await self._app(scope, receive, closing)
+
+
+NO_HTTP = "This is not an HTTP request, or its headers are larger than 16 KiB."
+HEAD_SECONDS = 10.0  # for the first line and the headers of a request
+
+
+class PatientProtocol(H11Protocol):
+    """One connection; it is closed when the headers of a request do not arrive in time."""
+
+    _limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start to wait for a request."""
+        super().connection_made(transport)
+        # asyncio does this for sockets that it opened; without it headers and body of an answer
+        # are sent 40 ms apart (Nagle's algorithm meets delayed acknowledgement).
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Read a part of a request; after its headers the application limits the time."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._limit is None:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text is not a problem
+        """Answer invalid HTTP or headers beyond 16 KiB with a problem, and close."""
+        about = {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": NO_HTTP}
+        headers = [("content-type", MEDIA_TYPE), ("connection", "close")]
+        answer = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        for event in (answer, h11.Data(data=json.dumps(about).encode()), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _wait(self) -> None:
+        self._limit = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None

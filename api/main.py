@@ -24,8 +24,7 @@ from api import (
     series_routes,
 )
 from api.access import access
-from api.draining import CloseConnections, drain_before_exit
-from api.guard import Guard
+from api.guard import CloseConnections, Guard, drain_before_exit
 from api.prometheus import Metrics
 from api.serving import REFRESH_SECONDS, Serving
 from salescast.ledger.ledger import Ledger

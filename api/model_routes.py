@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
 from api.dependencies import CurrentSnapshot
-from api.model_schemas import ModelInfo, Scorecard
 from api.openapi import problems
+from api.schemas import ModelInfo, Scorecard
 from salescast.errors import DataQualityError
 
 router = APIRouter(prefix="/v1", tags=["model"], responses=problems(503))

@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request, Response
 
 from api.dependencies import ReadySnapshot
-from api.model_schemas import Health, Readiness
 from api.openapi import problems
 from api.prometheus import CONTENT_TYPE
+from api.schemas import Health, Readiness
 from salescast.errors import SalescastError
 
 router = APIRouter(tags=["health"])

@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.dependencies import CurrentLedger, CurrentSnapshot
 from api.openapi import problems
-from api.order_schemas import Order, Orders, OrdersQuery
+from api.schemas import Order, Orders, OrdersQuery
 from api.snapshot import Snapshot, date_text, encode
 from salescast.ledger.ledger import Ledger
 

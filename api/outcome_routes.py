@@ -16,7 +16,7 @@ from api.dependencies import (
     require_known,
 )
 from api.openapi import problems
-from api.outcome_schemas import OutcomesRequest, Recorded
+from api.schemas import OutcomesRequest, Recorded
 
 router = APIRouter(
     prefix="/v1", route_class=StrictRoute, tags=["outcomes"], responses=problems(404, 503)

@@ -1,6 +1,6 @@
 """What the requests and answers of all routes have in common."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -80,3 +80,130 @@ class Problem(BaseModel):
     status: int = Field(examples=[404])
     detail: str = Field(examples=["Series 1 of 1 is unknown. GET /v1/series lists all series."])
     errors: list[FieldError] | None = None
+
+
+class ModelInfo(Provenance):
+    """The champion: its lineage and what it can forecast."""
+
+    name: str = Field(examples=["umbrella-sales"])
+    run_id: str = Field(description="Its training run in MLflow.", examples=["0d7c5f1e9a3b4c2d"])
+    trained_until: str = Field(description="Last day of its training data.")
+    trained_on: str | None = Field(description="Version of its training data.")
+    git_commit: str | None
+    release: str | None = Field(None, description="Digest of all files of the release.")
+    quality_verdict: str | None = Field(description="Data-quality verdict on its training data.")
+    horizon: int = Field(examples=[14])
+    quantiles: list[float] = Field(examples=[[0.1, 0.5, 0.9]])
+    weather: str = Field(
+        description="issued, or none: the model does not use weather.", examples=["issued"]
+    )
+    series: int = Field(description="Number of series it forecasts.", examples=[144])
+
+
+class Scorecard(Provenance):
+    """Accuracy and cost of the forecasts, in the backtest and live."""
+
+    backtest: dict[str, Any] = Field(
+        description="The champion's scorecard. Empty: there is none.",
+        examples=[{"models": {"challenger": {"overall": {"wape": 0.38}}}}],
+    )
+    live: dict[str, Any] = Field(
+        description="Result of the last `salescast monitor`. Empty: it has not run.",
+        examples=[{"overall": {"wape": 0.4}}],
+    )
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """The service serves forecasts, perhaps not the newest."""
+
+    status: Literal["ok"] = "ok"
+    degraded: list[str] = Field(
+        default=[],
+        description="last_good: the newest release or data cannot be loaded, so the service uses "
+        "the last good ones.",
+        examples=[[]],
+    )
+
+
+class OrdersQuery(RequestModel):
+    """Which orders to return, and in which format."""
+
+    store: StoreId | None = Field(None, description="Only this store.")
+    format: Literal["json", "csv"] | None = Field(
+        None, description="Default: what the header Accept prefers, otherwise JSON."
+    )
+
+
+class Order(BaseModel):
+    """The proposed order of one series next to the order of the old rule."""
+
+    store_id: StoreId
+    item_id: ItemId
+    order: int = Field(description="Units to order, whole packs.", examples=[48])
+    planner_order: int = Field(description="Order of the old rule, units.", examples=[60])
+    on_hand: int = Field(description="Units on the shelf at the last count.", examples=[12])
+    on_order: int = Field(description="Units ordered and not yet delivered.", examples=[0])
+    counted: str | None = Field(
+        description="Day of the last count. Null: never counted, assumed empty.",
+        examples=["2024-12-29"],
+    )
+    unit_cost: Finite = Field(examples=[5.0])
+    spend: Finite = Field(description="Cost of the order, money.", examples=[240.0])
+    expected_demand: Finite = Field(
+        description="Demand in the days that the order has to cover, units.", examples=[41.5]
+    )
+    expected_lost: Finite = Field(
+        description="Demand in these days that is not met, units.", examples=[1.25]
+    )
+    expected_cost: Finite = Field(
+        description="Expected lost margin, goodwill and holding cost, money.", examples=[31.5]
+    )
+    planner_cost: Finite = Field(
+        description="The same cost with the old rule's order.", examples=[44.25]
+    )
+    fill_rate: Finite = Field(description="Share of demand that is met, 0 … 1.", examples=[0.97])
+    due: bool = Field(description="Whether the origin is an order day.")
+    receipt_id: str = Field(description="The forecast behind the order.", examples=[RECEIPT])
+
+
+class Orders(Provenance):
+    """The newest proposed orders, by store and item."""
+
+    currency: str = Field(examples=["USD"])
+    orders: list[Order]
+
+
+_OUTCOME = {"store_id": STORE, "item_id": ITEM, "date": DATE, "units": 5, "sold_out": False}
+
+
+class Outcome(RequestModel):
+    """Sales of one series on one day."""
+
+    model_config = body_example(_OUTCOME)
+
+    store_id: StoreId
+    item_id: ItemId
+    date: Date = Field(description="Today or earlier.")
+    units: int = Field(ge=0, le=1_000_000, description="Units sold.")
+    sold_out: bool | None = Field(None, description="The shelf was empty. Null: unknown.")
+
+
+class OutcomesRequest(RequestModel):
+    """Outcomes to record: all or none."""
+
+    model_config = body_example({"outcomes": [_OUTCOME]})
+
+    outcomes: list[Outcome] = Field(min_length=1, max_length=MAX_SERIES)
+
+
+class Recorded(Provenance):
+    """How many outcomes were recorded."""
+
+    recorded: int = Field(description="New or corrected outcomes.", examples=[1])
+    unchanged: int = Field(description="Outcomes that were known already.", examples=[0])

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
-from api.answers import history_body
 from api.dependencies import CurrentSnapshot, StrictRoute, require_known
+from api.forecast_schemas import History, HistoryQuery, SeriesList, SeriesQuery
 from api.openapi import problems
 from api.schemas import ItemId, StoreId
-from api.series_schemas import History, HistoryQuery, SeriesList, SeriesQuery
+from api.snapshot import history_body
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["series"], responses=problems(503))
 

@@ -16,10 +16,10 @@ import pandas as pd
 import uvicorn
 from fastapi import FastAPI
 
+from api.guard import PatientProtocol
 from api.main import create_app
 from api.model_inputs import model_inputs
 from api.problems import MEDIA_TYPE
-from api.protocol import PatientProtocol
 from api.schemas import Problem
 from api.snapshot import Snapshot, make_snapshot
 from salescast.features.point_in_time import build, past

@@ -290,7 +290,7 @@ def serve(
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 
-    from api.protocol import PatientProtocol
+    from api.guard import PatientProtocol
 
     if host:  # the application protects itself where it can be reached from elsewhere
         os.environ[f"{PREFIX}SERVING__HOST"] = host

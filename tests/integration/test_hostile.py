@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 import api.guard
-import api.protocol
 from bench.attacks import ATTACKS, answer, complaint
 from tests.serving import make_app, served
 
@@ -17,7 +16,7 @@ def url(tmp_path_factory):
     """Return the address of an API that has no patience."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(api.guard, "BODY_SECONDS", 0.2)
-        patch.setattr(api.protocol, "HEAD_SECONDS", 0.2)
+        patch.setattr(api.guard, "HEAD_SECONDS", 0.2)
         with served(make_app(tmp_path_factory.mktemp("hostile"))) as url:
             yield url
 

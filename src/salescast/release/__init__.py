@@ -2,9 +2,16 @@
 
 from salescast.release.bundle import Bundle, encode, example_of, open_bundle, read_bundle
 from salescast.release.issuing import feature_rows, issue_all, issue_rows
-from salescast.release.manifest import NAMES
-from salescast.release.releases import Release, Releases
-from salescast.release.trial import Trial, open_trial, read_trial, served_and_shadow, write_trial
+from salescast.release.payload import NAMES
+from salescast.release.releases import (
+    Release,
+    Releases,
+    Trial,
+    open_trial,
+    read_trial,
+    served_and_shadow,
+    write_trial,
+)
 
 __all__ = [
     "NAMES",

@@ -23,8 +23,7 @@ from salescast.features.point_in_time import (
     without_weather,
 )
 from salescast.models.forecaster import Forecaster, forecast
-from salescast.release.manifest import unseal
-from salescast.release.payload import parse_model
+from salescast.release.payload import parse_model, unseal
 
 COLUMNS = tuple(dict.fromkeys((*KEYS, *STATIC, *HISTORY, *CALENDAR, *PRICE, *WEATHER)))
 MAX_HORIZON = 14

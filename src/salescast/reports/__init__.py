@@ -10,9 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from salescast.data.files import replace_text
-from salescast.reports.dossier_page import Listing, Section, dossier_text
-from salescast.reports.monitoring_page import monitoring_page
-from salescast.reports.scorecard_page import scorecard_page
+from salescast.reports.pages import Listing, Section, dossier_text, monitoring_page, scorecard_page
 
 __all__ = ["Listing", "Section", "write_dossier", "write_monitoring", "write_scorecard"]
 

@@ -1,6 +1,6 @@
 """The scorecard and the metrics."""
 
-from api.model_schemas import Scorecard
+from api.schemas import Scorecard
 from tests.serving import SECRET, ask
 
 

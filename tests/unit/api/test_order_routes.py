@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from api.order_schemas import Orders
+from api.schemas import Orders
 from tests.serving import ask, make_orders
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from api.outcome_schemas import Recorded
+from api.schemas import Recorded
 from tests.serving import ASK, JSON, NOW, SECRET, ask, check_problem
 
 

@@ -5,12 +5,11 @@ import re
 
 import pytest
 
-from api.forecast_schemas import ForecastRequest, Forecasts
+from api.forecast_schemas import ForecastRequest, Forecasts, SeriesList
 from api.guard import MAX_BODY_BYTES
 from api.main import create_app
-from api.model_schemas import ModelInfo
 from api.problems import MAX_ERRORS
-from api.series_schemas import SeriesList
+from api.schemas import ModelInfo
 from salescast.errors import NoChampionError, SalescastError
 from salescast.settings import read_settings
 from tests.conftest import ROOT

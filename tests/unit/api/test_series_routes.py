@@ -1,6 +1,6 @@
 """The past of a series."""
 
-from api.series_schemas import History
+from api.forecast_schemas import History
 from tests.serving import SECRET, ask, check_problem
 
 

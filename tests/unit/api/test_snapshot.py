@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.answers import forecast_chunks
 from api.forecast_schemas import Forecasts
+from api.snapshot import forecast_chunks
 from salescast.contract.schema import empty
 from tests.builders import make_tables
 from tests.serving import LEVELS, ORIGIN, make_forecasts, small_snapshot, snapshot_of

@@ -18,8 +18,7 @@ from salescast.errors import DataQualityError, NoChampionError
 from salescast.models.forecaster import Forecaster
 from salescast.release import NAMES, Releases, encode, issue_all, open_bundle, read_bundle
 from salescast.release.issuing import issue
-from salescast.release.manifest import MANIFEST, seal
-from salescast.release.payload import parse_model
+from salescast.release.payload import MANIFEST, parse_model, seal
 from salescast.release.releases import Release
 from tests.builders import make_tables
 from tests.releases import CONTRACT, make_files, skops_bytes

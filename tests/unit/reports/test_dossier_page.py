@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from salescast.reports.dossier_page import Listing, Section, dossier_text
+from salescast.reports.pages import Listing, Section, dossier_text
 
 NASTY = "a|b <script>alert(1)</script> [x](http://y) `c` *d*"
 DOSSIER = [Section("Gate", "lead", [NASTY], [Listing("checks", [("name",), (NASTY,)])])]

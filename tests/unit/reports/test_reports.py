@@ -13,7 +13,7 @@ from salescast.errors import StoreUnavailableError
 from salescast.evaluation.backtest import scorecard
 from salescast.monitoring.live_scores import live_scorecard
 from salescast.reports import write_monitoring, write_scorecard
-from salescast.reports.monitoring_page import totals
+from salescast.reports.pages import totals
 
 QUANTILES = (0.1, 0.5, 0.9)
 COST = {"challenger": 1.0, "weekday_mean": 2.0, "seasonal_naive": 4.0}

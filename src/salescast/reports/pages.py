@@ -1,7 +1,10 @@
-"""The page of a backtest: money first, then errors by lead day and by segment."""
+"""The pages a person reads: the scorecard of a backtest, the monitoring report, the dossier."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import pandas as pd
 
 from salescast.evaluation.backtest import CHALLENGER
 from salescast.reports import plots
@@ -102,3 +105,62 @@ def _saved_share(challenger: Mapping[str, Any], other: Mapping[str, Any]) -> flo
     """Return the share of the other model's cost that the challenger saves in a segment."""
     cost, baseline = challenger["cost"], other.get("cost")
     return 1 - cost / baseline if cost is not None and baseline else None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table with a caption; its first row is the head."""
+
+    caption: str
+    rows: Sequence[Sequence[object]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of a dossier: a lead, then a list of sentences, then tables."""
+
+    title: str
+    lead: str
+    sentences: Sequence[str] = ()
+    tables: Sequence[Listing] = ()
+
+    @property
+    def empty(self) -> bool:
+        """True where the section has a title and a lead only."""
+        return not (self.sentences or any(len(table.rows) > 1 for table in self.tables))
+
+
+def dossier_text(template: str, title: str, lead: str, sections: Sequence[Section]) -> str:
+    """Return the dossier; `template`: dossier.html or dossier.md."""
+    return render(TEMPLATES / template, title=title, lead=lead, sections=sections)
+
+
+SERIES_DAY = ["store_id", "item_id", "date"]
+
+
+def monitoring_page(summary: Mapping[str, Any], scored: pd.DataFrame) -> str:
+    """Return the page of a monitoring summary and its live scored rows."""
+    live = summary["live"]
+    drift = {name: value for name, value in summary["drift"].items() if known(value)}
+    threshold = summary.get("drift_threshold")
+    return render(
+        TEMPLATES / "monitoring.html",
+        summary=summary,
+        live=live,
+        alarms=summary["alarms"],
+        entries=[(plots.swatch(i), name) for i, name in enumerate(("forecast (mean)", "demand"))],
+        days="" if scored.empty else plots.totals(totals(scored)),
+        leads=sorted(live["by_lead"].items(), key=lambda item: int(item[0])),
+        charts=plots.lead_charts("live", {"live": live["by_lead"]}) if live["by_lead"] else [],
+        drift=plots.drift(drift, threshold) if drift else "",
+        threshold=threshold,
+    )
+
+
+def totals(scored: pd.DataFrame) -> pd.DataFrame:
+    """Return per date the sum of `mean` and of `actual` over the series that matured.
+
+    Of several forecasts of one day the newest counts: the one of the shortest lead.
+    """
+    newest = scored.sort_values("lead_time", kind="stable").drop_duplicates(SERIES_DAY)
+    return newest.groupby("date", as_index=False)[["mean", "actual"]].sum()
