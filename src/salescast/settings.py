@@ -111,6 +111,7 @@ class Model(_Section):
     drift: float = Field(1.0, gt=0)
     departure: float = Field(1.0, gt=0)
     since: date | None = None
+    solver: Literal["newton", "scikit-learn"] = "newton"
 
     @field_validator("since", mode="before")
     @classmethod

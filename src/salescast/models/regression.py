@@ -188,7 +188,7 @@ class Pool:
         # Columns in units of their prior, and the penalty as a share of the weights: the same sum.
         scale = self.penalty**-0.5
         model = PoissonRegressor(
-            alpha=1.0 / weight.sum(), fit_intercept=False, max_iter=500, tol=1e-6, warm_start=True
+            alpha=1.0 / weight.sum(), fit_intercept=False, solver="newton-cholesky", warm_start=True
         )
         model.coef_ = theta / scale
         model.fit(self._design().multiply(scale).tocsr(), y, weight)
