@@ -184,17 +184,38 @@ def status(as_json: JsonOption = False) -> None:
 def ingest(
     until: DateOption = None,
     commit: Annotated[bool, typer.Option(help="Commit the new data.dvc to git.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be stored; write nothing.")] = False,
     engine: EngineOption = Engine.inline,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch what became known up to a day (default: today), check it and version it."""
-    from salescast.stages.ingestion import commit_data
+    """Fetch what became known up to a day (default: today), check it and version it.
 
-    settings = read_settings()
-    result = _flow("ingest", engine, settings, until=until.date() if until else None)
-    if commit:
-        commit_data(settings, result["summary"])
-    _print_flow(result, as_json=as_json)
+    Exit code 4: stored, but rows were quarantined or files were not read; the lines name them.
+    """
+    from salescast.stages import ingestion
+
+    settings, day = read_settings(), until.date() if until else None
+    if dry_run:
+        result = ingestion.ingest(settings, day, dry_run=True)
+        files = [f"  {file}: {rows:,} rows" for file, rows in result.get("rows_read", {}).items()]
+        text = "\n".join([f"dry run: {result['summary']}", *files])
+        print_result(result, as_json=as_json, text=text)
+    else:
+        result = _flow("ingest", engine, settings, until=day)
+        if commit:
+            ingestion.commit_data(settings, result["summary"].splitlines()[0])
+        _print_flow(result, as_json=as_json)
+    if result.get("quarantined") or result.get("left_out"):
+        raise typer.Exit(4)
+
+
+@app.command()
+def template(folder: Annotated[Path, typer.Argument(help="Where to put them.")]) -> None:
+    """Write every table as CSV with two example rows, to fill with data of your own."""
+    from salescast.data.template import write_template
+
+    for file in write_template(folder):
+        typer.echo(file)
 
 
 @app.command()

@@ -47,10 +47,19 @@ class GodatamarketsFeed(_Section):
 
 
 # simulated: to here
+Columns = Mapping[str, Mapping[str, str | dict[str, Any]]]
+"""Where columns come from, by table and contract column."""
+
+
 class FilesFeed(_Section):
-    """CSV or Parquet in the contract's columns."""
+    """CSV or Parquet files, in the contract's columns or mapped to them."""
 
     folder: Path = Path("inbox")
+    separator: str = Field(",", min_length=1, max_length=1)
+    decimal: Literal[".", ","] = "."
+    encoding: str = "utf-8"
+    names: Mapping[str, str] = Field(default_factory=dict)
+    columns: Columns = Field(default_factory=dict)
 
 
 class SqlFeed(_Section):
@@ -58,6 +67,7 @@ class SqlFeed(_Section):
 
     url: str = Field("", repr=False)
     queries: Mapping[str, str] = Field(default_factory=dict)
+    columns: Columns = Field(default_factory=dict)
 
 
 class OpenMeteoFeed(_Section):
@@ -78,6 +88,12 @@ class Feed(_Section):
     files: FilesFeed = FilesFeed()
     sql: SqlFeed = SqlFeed()
     open_meteo: OpenMeteoFeed
+
+
+class Quality(_Section):
+    """What deliveries are checked for, where it differs from the suites."""
+
+    checks: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
 
 
 class Forecast(_Section):
@@ -241,6 +257,7 @@ class Settings(_Section):
     root: Path
     product: Product
     feed: Feed
+    quality: Quality = Quality()
     forecast: Forecast
     features: Features
     model: Model

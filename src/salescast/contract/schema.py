@@ -5,6 +5,7 @@ currency of `config.toml`. Every row says when it became known (`recorded_at`, `
 A correction is a new row with a later moment, so the table as of any moment can be recovered.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -62,7 +63,7 @@ _ITEM = Column("item_id", "id", "the item")
 _LOCATION = Column("location_id", "id", "where the weather is measured")
 _DATE = Column("date", "date", "the day the row speaks of")
 _RECORDED = Column("recorded_at", "moment", "when the row became known, UTC")
-_PRICE = Column("price", "number", "price per unit on that day", minimum=0.01, maximum=100_000)
+_PRICE = Column("price", "number", "price per unit on that day", minimum=0.01, maximum=1e9)
 _PROMO = Column("promo", "flag", "on promotion on that day")
 _RAIN = Column("precip_mm", "number", "rain of the day, mm", minimum=0, maximum=500)
 _TEMP = Column("temp_c", "number", "mean temperature of the day, °C", minimum=-60, maximum=55)
@@ -92,10 +93,10 @@ TABLES: Mapping[str, Table] = {
             (
                 _ITEM,
                 Column("name", "text", "what the planner reads"),
-                Column("unit_price", "number", "list price", 0.01, 100_000),
-                Column("unit_cost", "number", "what one unit costs us", 0, 100_000),
-                Column("holding_cost_per_day", "number", "of one unit left at close", 0, 100_000),
-                Column("goodwill_cost", "number", "of a customer sent away", 0, 100_000),
+                Column("unit_price", "number", "list price", 0.01, 1e9),
+                Column("unit_cost", "number", "what one unit costs us", 0, 1e9),
+                Column("holding_cost_per_day", "number", "of one unit left at close", 0, 1e9),
+                Column("goodwill_cost", "number", "of a lost sale", 0, 1e9),
                 Column("pack_size", "count", "units in the smallest order", 1, 10_000),
                 _RECORDED,
             ),
@@ -257,11 +258,45 @@ def _cast(values: Any, column: Column, length: int, where: str) -> pd.Series:
     bad = cast.isna() & (values.notna() | (not column.nullable))
     if bad.any():
         row = int(np.argmax(bad.to_numpy()))
+        value, needed = values.iloc[row], f"{_ARTICLES[column.kind]} ({column.meaning})"
+        found = "is missing, needed is" if pd.isna(value) else f"{value!r} is not"
         raise DataQualityError(
-            f"{where}: column {column.name}, row {row + 1}: {values.iloc[row]!r} is not a "
-            f"{column.kind} ({column.meaning})"
+            f"{where}: column {column.name}, row {row + 1}: {found} {needed}{_hint(value, column)}"
         )
     return cast.astype(DTYPES[column.kind])
+
+
+_ARTICLES: Mapping[Kind, str] = {
+    "id": "an id",
+    "text": "a text",
+    "date": "a date",
+    "moment": "a moment",
+    "count": "a count",
+    "number": "a number",
+    "flag": "a flag",
+}
+
+
+def _hint(value: Any, column: Column) -> str:
+    """Return what is accepted instead, and how to get there."""
+    if pd.isna(value):
+        return "; remove lines of totals, or deliver the row whole"
+    text = str(value)
+    if column.kind in ("number", "count") and re.fullmatch(r"-?[\d.]*,\d+", text):
+        return (
+            '; decimal commas, which come with semicolons, need feed.files.decimal = "," (and '
+            "feed.files.separator)"
+        )
+    if column.kind == "count" and re.fullmatch(r"-?\d*\.\d+", text):
+        return (
+            "; goods sold by weight are not supported as decimals: count a smaller unit, such as "
+            "100 g, by a factor in feed.files.columns, and price it so"
+        )
+    if column.kind == "flag":
+        return "; accepted are true/false, t/f, yes/no, y/n, 1/0"
+    if column.kind in ("date", "moment"):
+        return "; write 2025-03-31, or name the format in feed.files.columns"
+    return ""
 
 
 def _text(values: pd.Series) -> pd.Series:
@@ -287,18 +322,13 @@ def _date(values: pd.Series) -> pd.Series:
     return _moment(values).dt.normalize()
 
 
-_FLAGS = {
-    "true": True,
-    "false": False,
-    "1": True,
-    "0": False,
-    "1.0": True,
-    "0.0": False,
-}
+_FLAGS = dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True) | dict.fromkeys(
+    ("false", "f", "no", "n", "0", "0.0"), False
+)
 
 
 def _flag(values: pd.Series) -> pd.Series:
-    return values.astype("str").str.lower().map(_FLAGS).astype("boolean")
+    return values.astype("str").str.strip().str.lower().map(_FLAGS).astype("boolean")
 
 
 _CASTS = {

@@ -1,6 +1,7 @@
 """Where rows come from: raw in, contract tables out.
 
-A feed answers one question: which rows became known in [since, until)? `since` None asks for all.
+A feed delivers the rows that became known before `until`, at least those known since `since`; None
+asks for all. What is stored already is left out later, by `delivery.settle`.
 Another package adds a kind of feed by an entry point of the group `salescast.feeds`.
 """
 
@@ -35,10 +36,14 @@ def _own_tables(section: settings.Feed, root: Path, tables: Sequence[str]) -> Fe
     if section.kind == "files":
         from salescast.data import file_feed
 
-        return file_feed.feed(root / section.files.folder, tables)
+        chosen = section.files
+        form = file_feed.FileFormat(
+            chosen.separator, chosen.decimal, chosen.encoding, chosen.names, chosen.columns
+        )
+        return file_feed.feed(root / chosen.folder, tables, form)
     from salescast.data import sql_feed
 
-    return sql_feed.feed(section.sql.url, section.sql.queries, tables)
+    return sql_feed.feed(section.sql.url, section.sql.queries, tables, section.sql.columns)
 
 
 def _with_open_meteo(section: settings.Feed, root: Path) -> Feed:
@@ -58,6 +63,7 @@ def _with_open_meteo(section: settings.Feed, root: Path) -> Feed:
         tables = retail(since, until)
         places = stores(None, until)["stores"]
         begin = since if since is not None else min([*tables["sales"]["date"], until]) - _WARM_UP
-        return tables | open_meteo.fetch(service, places, begin, until)
+        tables.update(open_meteo.fetch(service, places, begin, until))
+        return tables
 
     return deliver

@@ -18,8 +18,7 @@ import numpy as np
 import pandas as pd
 import stamina
 
-from salescast.contract.schema import conform, empty, latest
-from salescast.data.delivery import known_between
+from salescast.contract.schema import TABLES, conform, empty, latest
 from salescast.errors import DataQualityError, FeedUnavailableError
 
 LEADS = range(1, 8)
@@ -63,11 +62,18 @@ def fetch(
         issued = _everywhere(places, lambda at: _issued(ask, service, at, issue_days))
     observed = _hold_back(observed, len(places), until)
     return {
-        table: known_between(table, conform(table, rows, "open_meteo"), since, until)
+        table: _known_between(table, conform(table, rows, "open_meteo"), since, until)
         if len(rows)
         else empty(table)
         for table, rows in (("weather_observed", observed), ("weather_forecast", issued))
     }
+
+
+def _known_between(
+    table: str, rows: pd.DataFrame, since: pd.Timestamp, until: pd.Timestamp
+) -> pd.DataFrame:
+    moment = rows[TABLES[table].known_at]
+    return rows[(moment >= since) & (moment < until)].reset_index(drop=True)
 
 
 def rain_probability(precip_mm: pd.Series) -> pd.Series:

@@ -146,7 +146,7 @@ def _sentence(rule: Rule, measure: str, failing: pd.DataFrame) -> str:
     more = f" and {len(failing) - _SHOWN} more" if len(failing) > _SHOWN else ""
     return (
         f"{measure} ({MEANINGS[measure]}) must be {between(*rule.ranges[measure])}, but is "
-        f"{', '.join(shown)}{more}"
+        f"{', '.join(shown)}{more} (quality.checks.{rule.name}.{measure})"
     )
 
 

@@ -1,6 +1,7 @@
 """Measures of single rows: columns added to those of the contract."""
 
 from collections.abc import Callable
+from zoneinfo import available_timezones
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from salescast.quality.scope import RECENT, Scope, median_prices
 from salescast.quality.suites import HAPPENED, SERIES
 
 DAY = pd.Timedelta(days=1)
+JUST_NOW = pd.Timedelta(seconds=1)
 
 
 def measure_rows(table: str, scope: Scope) -> pd.DataFrame:
@@ -143,6 +145,8 @@ def _days_off(rows: pd.DataFrame, scope: Scope) -> Floats:
     if high - low > 0.5:  # no steady habit, nothing to deviate from
         return np.full(len(rows), np.nan)
     off = (after - usual)[len(history) :]
+    # What this very delivery makes known is late by nature: nobody wrote down when it was known.
+    off[rows["recorded_at"].to_numpy() >= (scope.until - JUST_NOW).to_datetime64()] = 0.0
     if not (np.abs(off) > 0.5).any():
         return off
     both["recorded_at"] = both["recorded_at"].dt.normalize()
@@ -178,7 +182,20 @@ _IDS = {
     "items": ("item_id",),
     **dict.fromkeys(SERIES, ("store_id", "item_id")),
 }
+
+
+def _country_known(rows: pd.DataFrame, _scope: Scope) -> Floats:
+    import holidays
+
+    return np.asarray(rows["country"].isin(holidays.list_supported_countries()), dtype=np.float64)
+
+
+def _timezone_known(rows: pd.DataFrame, _scope: Scope) -> Floats:
+    return np.asarray(rows["timezone"].isin(available_timezones()), dtype=np.float64)
+
+
 _OWN: dict[str, dict[str, Callable[[pd.DataFrame, Scope], Floats]]] = {
+    "stores": {"country_known": _country_known, "timezone_known": _timezone_known},
     "items": {"price_vs_before": _price_vs_before},
     "plan": {"price_vs_usual": _price_vs_usual},
     "sales": {

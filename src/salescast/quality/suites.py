@@ -41,6 +41,8 @@ MEANINGS = {
     "item_known": "1 if item_id is in items",
     "location_known": "1 if a store is at location_id",
     "other_spelling": "1 if an id differs from a known one in case or blanks only",
+    "country_known": "1 if the holidays of the country (ISO 3166 code, such as GB) are known",
+    "timezone_known": "1 if timezone is an IANA name, such as Europe/London",
     "days_open": "days since the store opened",
     "price_vs_usual": "price ÷ the series' median or the list price, whichever is nearer",
     "price_vs_before": "unit_price ÷ the one known before",
@@ -152,6 +154,8 @@ _PRICE = "check the currency unit; if the price is right, deliver the item's new
 _GAUGE = ("location_id", "date")
 SUITES: tuple[Rule, ...] = (
     *(rule for table in TABLES.values() for rule in _of_contract(table)),
+    _check("stores_place_known", "info", {"country_known": YES, "timezone_known": YES},
+           "correct it; until then the store has no holidays, or its days are UTC's"),
     _check("items_list_price_steady", "critical", {"price_vs_before": (0.1, 10)},
            "check the currency unit of the catalogue"),
     _check("plan_price_near_usual", "warning", {"price_vs_usual": (0.2, 5)}, _PRICE),

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,12 +76,13 @@ class Verdict:
 def write_quarantine(verdict: Verdict, folder: Path) -> list[Path]:
     """Write the quarantined rows with their reasons, one CSV a table, and return the paths.
 
-    The name says table and moment; a file appears whole or not at all. Writing again is harmless.
+    The name says table and moment. What another delivery of that moment left there stays.
     """
-    return [
-        replace(
-            folder / f"{table}-{verdict.until:%Y-%m-%dT%H%M}.csv",
-            partial(rows.to_csv, index=False),
-        )
-        for table, rows in verdict.quarantined.items()
-    ]
+    paths = []
+    for table, rows in verdict.quarantined.items():
+        path = folder / f"{table}-{verdict.until:%Y-%m-%dT%H%M}.csv"
+        kept = pd.read_csv(path, dtype="str") if path.exists() else pd.DataFrame()
+        text = pd.read_csv(StringIO(rows.to_csv(index=False)), dtype="str")
+        whole = pd.concat([kept, text]).drop_duplicates()
+        paths.append(replace(path, partial(whole.to_csv, index=False)))
+    return paths

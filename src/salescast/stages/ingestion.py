@@ -11,7 +11,7 @@ import pandas as pd
 from salescast import quality
 from salescast.contract.schema import Tables, close_of, last_day, last_updates
 from salescast.data import store, versions
-from salescast.data.delivery import Feed
+from salescast.data.delivery import Feed, Settled, settle
 from salescast.data.feeds import open_feed
 from salescast.data.files import write_json
 from salescast.errors import ConfigError, DataQualityError, StoreUnavailableError
@@ -21,12 +21,18 @@ FILES_VARIABLE = "SALESCAST_FEED__FILES__FOLDER"
 
 
 def ingest(
-    settings: Settings, until: date | None = None, feed: Feed | None = None
+    settings: Settings,
+    until: date | None = None,
+    feed: Feed | None = None,
+    *,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
     """Fetch what became known since the last time, check it, and append what is accepted.
 
+    Every delivered row is stored, stored already, quarantined, or named as left out.
+
     `until`: the last day to deliver; default: today, or the next simulated day. `feed`: a replay's,
-    in place of the configured one.
+    in place of the configured one. `dry_run`: say what would be stored, and write nothing.
     Raises DataQualityError when the delivery is rejected: it is quarantined, nothing is written.
     """
     versions.require_files(settings.root)
@@ -38,31 +44,62 @@ def ingest(
     # simulated: to here
     moment, since = close_of(day), _known_since(stored)
     if since is not None and moment <= since:
-        return _nothing_new(day)
-    deliver = feed or open_feed(settings.feed, settings.root)
-    verdict = quality.check_delivery(deliver(since, moment), stored, moment, settings.build)
+        return _too_early(day, since)
+    delivery = (feed or open_feed(settings.feed, settings.root))(since, moment)
+    settled = settle(delivery, stored, (since, moment), pd.Timestamp.now("UTC").tz_localize(None))
+    folder = None if dry_run else settings.build
+    rules = quality.adjusted(settings.quality.checks)
+    verdict = quality.check_delivery(settled.tables, stored, moment, folder, rules)
     if verdict.status == "rejected":
-        kept = settings.build / "quarantine"
         raise DataQualityError(
-            f"delivery up to {day} rejected, kept in {kept}: {verdict.reasons('critical')}"
+            f"delivery up to {day} rejected{_kept(folder)}: {verdict.reasons('critical')}"
         )
-    written = store.append(settings.data, verdict.accepted)
-    bad = sum(len(rows) for rows in verdict.quarantined.values())
-    rows = sum(written.values())
-    if not rows and not bad:
-        return _nothing_new(day) | {"quality": verdict.as_dict()}
-    return {
-        "until": f"{day:%Y-%m-%d}",
-        "rows": written,
-        "quarantined": bad,
-        "quality": verdict.as_dict(),
-        "summary": f"{rows:,} new rows up to {day:%Y-%m-%d}, {bad:,} quarantined",
-    }
+    accepted = {name: len(rows) for name, rows in verdict.accepted.items()}
+    written = accepted if dry_run else store.append(settings.data, verdict.accepted)
+    return _account(delivery, settled, verdict, written) | {"dry_run": dry_run}
 
 
-def _nothing_new(day: date) -> dict[str, Any]:
-    summary = f"nothing new up to {day:%Y-%m-%d}; what was delivered is stored already"
+def _too_early(day: date, since: pd.Timestamp) -> dict[str, Any]:
+    """Return what is said where everything up to `day` is known already."""
+    summary = (
+        f"nothing new up to {day:%Y-%m-%d}; the data are known up to {since:%Y-%m-%d} already, and "
+        "what comes later needs a later --until"
+    )
     return {"until": f"{day:%Y-%m-%d}", "rows": {}, "quarantined": 0, "summary": summary}
+
+
+def _kept(folder: Path | None) -> str:
+    return f", kept in {folder / 'quarantine'}" if folder else ""
+
+
+def _account(
+    delivery: Tables, settled: Settled, verdict: quality.Verdict, written: dict[str, int]
+) -> dict[str, Any]:
+    """Return what became of every delivered row, in numbers and in a sentence."""
+    delivered = sum(map(len, delivery.values()))
+    new, bad = sum(written.values()), sum(map(len, verdict.quarantined.values()))
+    waiting, left_out = sum(settled.waiting.values()), getattr(delivery, "left_out", ())
+    stored_already = delivered - new - bad - waiting
+    day = verdict.as_dict()["until"]
+    parts = [f"{new:,} new rows up to {day}" if new or bad else f"nothing new up to {day}"]
+    parts += [f"{stored_already:,} stored already"] if stored_already else []
+    parts += [f"{bad:,} quarantined"]
+    parts += [f"{waiting:,} of days that are not over"] if waiting else []
+    parts += [f"{len(left_out)} files not read"] if left_out else []
+    warnings = [f"{c.table}: {c.name}: {c.evidence}" for c in verdict.failed]
+    return {
+        "until": day,
+        "rows": written,
+        "delivered": {name: len(rows) for name, rows in delivery.items()},
+        "stored_already": stored_already,
+        "waiting": settled.waiting,
+        "quarantined": bad,
+        "left_out": list(left_out),
+        "warnings": warnings,
+        "quality": verdict.as_dict(),
+        "rows_read": dict(getattr(delivery, "rows_read", {})),
+        "summary": "\n  ".join([", ".join(parts), *left_out, *warnings]),
+    }
 
 
 def _known_since(stored: Tables) -> pd.Timestamp | None:
@@ -114,7 +151,8 @@ def validate(settings: Settings) -> dict[str, Any]:
     Raises DataQualityError when the stored data must not be learned from.
     """
     tables = store.read_all(settings.data)
-    verdict = quality.check_stored(tables, close_of(last_day(tables)), settings.build)
+    rules = quality.adjusted(settings.quality.checks)
+    verdict = quality.check_stored(tables, close_of(last_day(tables)), settings.build, rules)
     docs = settings.build / "data_docs" / "index.html"
     failed = verdict.failed
     if verdict.status == "rejected":

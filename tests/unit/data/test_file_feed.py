@@ -59,14 +59,13 @@ def test_a_folder_of_files_is_one_table(tmp_path):
     assert read_sales(tmp_path)["units"].tolist() == sales["units"].tolist()
 
 
-def test_only_what_became_known_in_the_window_is_delivered(tmp_path):
-    """`since` is included, `until` is not."""
+def test_old_rows_are_delivered_again(tmp_path):
+    """A store's late days and corrected old ones are among them: what is new is settled later."""
     sales = make_sales(5, stores=1, items=1)
-    since, until = sales["recorded_at"][1], sales["recorded_at"][3]
 
-    delivered = file_feed.feed(write_csv(tmp_path, sales=sales), ["sales"])(since, until)
+    delivered = file_feed.feed(write_csv(tmp_path, sales=sales), ["sales"])(ALL, ALL)
 
-    assert delivered["sales"]["date"].tolist() == sales["date"][1:3].tolist()
+    assert delivered["sales"]["date"].tolist() == sales["date"].tolist()
 
 
 def test_ids_keep_their_leading_zeros(tmp_path):
@@ -104,22 +103,13 @@ def test_quoted_values_may_hold_commas_and_line_breaks(tmp_path):
     assert delivered["name"][0] == 'big, "red"\numbrella'
 
 
-def test_without_a_moment_a_sale_is_known_as_its_day_ends(tmp_path):
-    """Files without `recorded_at` work: known at 23:59:59 of the row's date."""
-    write_csv(tmp_path, sales=make_sales(1, stores=1, items=1).drop(columns="recorded_at"))
+@pytest.mark.parametrize("moment", [None, "", " "])
+def test_a_row_without_a_moment_says_so(tmp_path, moment):
+    """No column `recorded_at`, or nothing in it: when the row became known is settled later."""
+    sales = make_sales(1, stores=1, items=1).drop(columns="recorded_at")
+    write_csv(tmp_path, sales=sales if moment is None else sales.assign(recorded_at=moment))
 
-    delivered = read_sales(tmp_path)
-
-    assert delivered["recorded_at"][0] == pd.Timestamp("2023-01-02 23:59:59")
-
-
-def test_without_a_moment_a_store_is_delivered_every_time(tmp_path):
-    """A store added later to a file without `recorded_at` is not missed."""
-    write_csv(tmp_path, stores=make_stores(2).drop(columns="recorded_at"))
-
-    delivered = file_feed.feed(tmp_path, ["stores"])(pd.Timestamp("2024-01-01"), ALL)["stores"]
-
-    assert delivered["recorded_at"].tolist() == [pd.Timestamp("1970-01-01")] * 2
+    assert pd.isna(read_sales(tmp_path)["recorded_at"][0])
 
 
 def test_an_absent_optional_table_is_not_in_the_delivery(tmp_path):
@@ -150,10 +140,17 @@ def test_a_file_with_a_header_alone_has_no_rows(tmp_path):
         ((HEADER + ROW).encode("utf-16"), r"sales\.csv: line 1: byte 0xff is not UTF-8"),
         (HEADER.replace("units", "qty") + ROW, r"sales\.csv: column units is missing"),
         (HEADER.replace("units", "price") + ROW, r"sales\.csv: column price appears twice"),
-        ((HEADER + ROW).replace(",", ";"), r"sales\.csv: column .* is missing"),
+        ((HEADER + ROW).replace(",", ";"), r"sales\.csv: values are separated by semicolons"),
+        ((HEADER + ROW).replace(",", "\t"), r"sales\.csv: values are separated by tabs"),
+        (HEADER + ROW + "\0" + ROW, r"sales\.csv: line 3: a NUL byte"),
+        (
+            HEADER + ROW.replace(",10.0,", ',"10,00",'),
+            r"decimal commas, which come with semicolons",
+        ),
+        (HEADER + ROW + "Total,,,3,,,,\n", r"column item_id, row 2: is missing.*lines of totals"),
         (HEADER + ROW + ROW.replace(",3,", ",x,"), r"sales\.csv: column units, row 2: 'x'"),
         (HEADER + ROW.replace(",3,", ",3.5,"), r"sales\.csv: column units, row 1: '3\.5'"),
-        (HEADER + ROW.replace(",3,", ",,"), r"sales\.csv: column units, row 1: nan"),
+        (HEADER + ROW.replace(",3,", ",,"), r"sales\.csv: column units, row 1: is missing"),
         (HEADER + ROW.replace("01-02,", "13-02,"), r"sales\.csv: column date, row 1"),
         (HEADER + ROW.replace(",0,,", ",maybe,,"), r"sales\.csv: column promo, row 1"),
     ],
@@ -184,9 +181,134 @@ def test_a_missing_required_table_is_an_error_saying_where_to_put_it(tmp_path):
         read_sales(tmp_path)
 
 
-def test_a_file_that_cannot_be_read_is_worth_a_retry(tmp_path):
-    """A folder where a file should be: the feed is unavailable, not the data wrong."""
-    (tmp_path / "sales.csv").mkdir()
+def test_a_file_that_cannot_be_read_is_worth_a_retry(tmp_path, monkeypatch):
+    """The disk does not answer: the feed is unavailable, not the data wrong."""
+    (tmp_path / "sales.csv").write_text(HEADER + ROW)
 
+    def fail(_path: Path) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
     with pytest.raises(FeedUnavailableError, match=r"sales\.csv: cannot be read"):
         read_sales(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        (HEADER + ROW).replace("\n", "\r"),
+        HEADER + ROW + "   \n\n",
+        HEADER + ROW + ",,,,,,,\n,,,,,,,\n",
+        "# exported yesterday\n\n" + HEADER + ROW,
+        HEADER.upper().replace("_", " ") + ROW,
+        (HEADER + ROW).replace(",0,,", ",N,,"),
+        (HEADER + ROW).replace(",0,,", ",f,,"),
+        (HEADER + ROW).replace(",3,", ",3.0,"),
+        (HEADER + ROW).replace("2023-01-02,", "2023-01-02T00:00:00+05:30,"),
+    ],
+)
+def test_what_spreadsheets_and_databases_leave_in_a_csv_file_is_understood(tmp_path, content):
+    """Old line breaks, blank lines, comments, capitals, flags as letters, midnights with a zone."""
+    (tmp_path / "sales.csv").write_bytes(content.encode())
+
+    rows = read_sales(tmp_path)
+
+    assert rows[["store_id", "units", "promo"]].values.tolist() == [["s1", 3, False]]
+    assert rows["date"].tolist() == [pd.Timestamp("2023-01-02")]
+
+
+def test_an_inch_sign_is_no_quotation_mark(tmp_path):
+    """A value with one quotation mark in it is read as it is."""
+    write_csv(tmp_path, items=make_items(2))
+    path = tmp_path / "items.csv"
+    path.write_text(path.read_text().replace("umbrella", '19" umbrella', 1))
+
+    names = file_feed.feed(tmp_path, ["items"])(None, ALL)["items"]["name"]
+
+    assert names.tolist() == ['19" umbrella', "umbrella"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sales.CSV",
+        "sales.csv.gz",
+        "Sales.parquet",
+        "sales/2023.csv",
+        "sales.parquet/part-0.parquet",
+        "sales/year=2023/month=1/a.parquet",
+    ],
+)
+def test_a_table_is_found_however_its_file_is_called(tmp_path, name):
+    """Capitals, gzip, and folders of parts as other programs write them."""
+    path, sales = tmp_path / name, make_sales(3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write = sales.to_parquet if name.endswith("parquet") else sales.to_csv
+    write(path, index=False)
+    (path.parent / "_SUCCESS").touch()
+    (path.parent / "._sales.csv").write_bytes(b"\x00\x05\x16\x07")
+
+    delivery = file_feed.feed(tmp_path, ["sales"])(None, ALL)
+
+    assert len(delivery["sales"]) == len(sales)
+    assert delivery.left_out == ()
+
+
+@pytest.mark.parametrize("name", ["sales.xlsx", "sale.csv", "sales/2023.txt", "old/sales.csv"])
+def test_a_file_that_is_not_read_is_named(tmp_path, name):
+    """Another format, or a name that is no table's: the line says what is read."""
+    write_csv(tmp_path, sales=make_sales(3))
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("x")
+
+    (line,) = file_feed.feed(tmp_path, ["sales"])(None, ALL).left_out
+
+    assert name in line
+    assert "is not read" in line
+
+
+def test_another_export_is_mapped_by_configuration_alone(tmp_path):
+    """Semicolons, decimal commas, other names, cents and a day-first date, without a script."""
+    text = "Filiale;Artikel;Tag;Menge;Preis;Aktion\n7;A1;02.01.2023;1.003;1.250,5;ja\n"
+    (tmp_path / "verkauf_2023.csv").write_text(text, encoding="cp1252")
+    columns = {
+        "store_id": "Filiale",
+        "item_id": "Artikel",
+        "date": {"column": "Tag", "format": "%d.%m.%Y"},
+        "units": "Menge",
+        "price": {"column": "Preis", "factor": 0.01},
+        "promo": {"column": "Aktion", "values": {"ja": "true", "nein": "false"}},
+        "sold_out": {"value": False},
+    }
+    form = file_feed.FileFormat(";", ",", "cp1252", {"sales": "verkauf_*.csv"}, {"sales": columns})
+
+    (row,) = file_feed.feed(tmp_path, ["sales"], form)(None, ALL)["sales"].to_dict("records")
+
+    assert row["store_id"] == "7"
+    assert row["date"] == pd.Timestamp("2023-01-02")
+    assert row["units"] == 1003
+    assert row["price"] == pytest.approx(12.505)
+    assert row["promo"] is True
+
+
+def test_a_mapped_column_that_is_absent_is_named_with_what_there_is(tmp_path):
+    """A typing error in the configuration is found at once."""
+    write_csv(tmp_path, sales=make_sales(1))
+    form = file_feed.FileFormat(columns={"sales": {"units": "Menge"}})
+
+    with pytest.raises(DataQualityError, match=r"'Menge' is missing.*found store_id"):
+        file_feed.feed(tmp_path, ["sales"], form)(None, ALL)
+
+
+def test_an_index_that_holds_a_column_is_found(tmp_path):
+    """Pandas writes `set_index("date")` into Parquet."""
+    make_sales(3).set_index("date").to_parquet(tmp_path / "sales.parquet")
+
+    assert read_sales(tmp_path)["date"].tolist() == make_sales(3)["date"].tolist()
+
+
+def test_ids_that_became_decimals_are_whole_again(tmp_path):
+    """A gap in the column had made 7 a 7.0."""
+    make_sales(3).assign(item_id=7.0).to_parquet(tmp_path / "sales.parquet")
+
+    assert set(read_sales(tmp_path)["item_id"]) == {"7"}
