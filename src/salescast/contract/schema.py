@@ -78,8 +78,8 @@ TABLES: Mapping[str, Table] = {
             (
                 _STORE,
                 _LOCATION,
-                Column("latitude", "number", "degrees north", -90, 90),
-                Column("longitude", "number", "degrees east", -180, 180),
+                Column("latitude", "number", "degrees north", -90, 90, nullable=True),
+                Column("longitude", "number", "degrees east", -180, 180, nullable=True),
                 Column("timezone", "text", "IANA name"),
                 Column("country", "text", "ISO 3166 code"),
                 Column("opened_on", "date", "first day of trade", nullable=True),

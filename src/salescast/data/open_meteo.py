@@ -54,6 +54,12 @@ def fetch(
     it refuses a question for good, as for impossible coordinates.
     """
     places = latest("stores", stores).drop_duplicates("location_id")
+    nowhere = places.loc[places[["latitude", "longitude"]].isna().any(axis=1), "location_id"]
+    if len(nowhere):
+        raise DataQualityError(
+            f"stores: {', '.join(nowhere)}: Open-Meteo needs latitude and longitude; add them, or "
+            "deliver weather_observed yourself"
+        )
     observed_days = ((since - ARCHIVE_DELAY).floor("D"), (until - ARCHIVE_DELAY).floor("D"))
     issue_days = (max(since.floor("D"), FIRST_RUN), (until - ISSUE_HOUR).floor("D"))
     with httpx.Client(timeout=service.timeout_seconds) as client:

@@ -127,7 +127,7 @@ def _converted(values: pd.Series, rule: Mapping[str, Any]) -> pd.Series:
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "sales": {"promo": False},
     "plan": {"promo": False},
-    "items": {"holding_cost_per_day": 0.0, "goodwill_cost": 0.0, "pack_size": 1},
+    "items": {"goodwill_cost": 0.0, "pack_size": 1},
     "stock": {"on_order": 0},
 }
 """What an absent column is taken to be; docs/how-to/bring-your-data.md says what that costs."""

@@ -163,7 +163,7 @@ def test_a_value_of_another_kind_is_an_error_naming_column_and_row(column, value
 
 def test_a_missing_column_is_an_error_naming_all_that_are_needed():
     """What is missing, and what the table consists of."""
-    rows = make_stores(1).drop(columns=["latitude", "country"])
+    rows = make_stores(1).drop(columns=["timezone", "country"])
 
-    with pytest.raises(DataQualityError, match="latitude, country is missing; table stores needs"):
+    with pytest.raises(DataQualityError, match="timezone, country is missing; table stores needs"):
         conform("stores", rows)
