@@ -65,9 +65,11 @@ def _evidence(
     happened, happened_until_now = (feature.past(tables, d) for d in (last[0], last_day(tables)))
     steps.debug("fits twins with other weather and with shuffled outcomes")
     controls = twins(rows, happened, happened_until_now, last, recipe(settings, tables))
-    champion_rows = (
-        _champion_rows(settings, registry, champion, tables, tested) if champion else None
-    )
+    champion_rows = None
+    if champion:
+        steps.debug("scores the champion")
+        served = _champion_rows(settings, registry, champion, tables, tested)
+        champion_rows = scored(tables, served)
     payload = registry.model(challenger)
     return Evidence(
         scored(tables, pd.concat([predictions, controls], ignore_index=True)),
