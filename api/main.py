@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from api import (
+    alarm_routes,
     forecast_routes,
     model_routes,
     openapi,
@@ -36,6 +37,7 @@ ROUTERS = (
     order_routes.router,
     outcome_routes.router,
     model_routes.router,
+    alarm_routes.router,
     ops_routes.router,
 )
 PAGE = Path(__file__).parent / "page"

@@ -63,6 +63,9 @@ KINDS: Mapping[type[SalescastError], Kind] = {
     errors.UnknownReceiptError: Kind(
         "unknown-receipt", 404, "Unknown receipt", "No served forecast has this receipt."
     ),
+    errors.UnknownAlarmError: Kind(
+        "unknown-alarm", 404, "Unknown alarm", "GET /v1/alarms lists the alarms and their ids."
+    ),
     errors.ReceiptNotRebuilt: Kind(
         "receipt-not-rebuilt",
         409,

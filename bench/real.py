@@ -13,8 +13,8 @@ import pandas as pd
 
 from bench.retail import FOLDER, Figure, publish
 from salescast.data.store import read_all
-from salescast.evaluation.backtest import BLIND, CHALLENGER, saving
-from salescast.evaluation.metrics import bootstrap
+from salescast.evaluation.backtest import BLIND, CHALLENGER
+from salescast.evaluation.inference import interval, paired, unit_means
 from salescast.models import BASELINES
 from salescast.settings import Settings, read_settings
 from salescast.stages import STAGES
@@ -39,8 +39,7 @@ def saved(rows: pd.DataFrame, rival: str) -> tuple[float, float, float]:
     """Return the share of the rival's cost that we save, and its 95 % interval over origins."""
     model_rows, rival_rows = (rows[rows["model"] == name] for name in (CHALLENGER, rival))
     base = rival_rows["cost"].mean()
-    each = saving(model_rows, rival_rows)
-    low, high = bootstrap(each, [0.025, 0.975], seed=0)
+    low, high = interval(unit_means("origin", paired(model_rows, rival_rows), "saved"), 0.025)
     return float(1 - model_rows["cost"].mean() / base), low / base, high / base
 
 

@@ -33,9 +33,8 @@ from salescast.errors import ConfigError, FeedUnavailableError, StoreUnavailable
 from salescast.settings import Scale, Settings, read_settings
 from salescast.stages import PARTITIONED, STAGES, Result, Stage
 from salescast.stages.adaptation import adapt
-from salescast.stages.gating import raise_refusal
+from salescast.stages.gating import decision_of, raise_refusal
 from salescast.stages.ingestion import rehearsal
-from salescast.stages.packing import decision_of
 from salescast.stages.partitions import Mapper, in_order
 
 RETRY_SECONDS = (10.0, 60.0, 300.0)  # a restart, a failover, a provider's bad five minutes

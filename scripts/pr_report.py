@@ -23,6 +23,7 @@ from salescast.data.files import read_frame, write_json
 from salescast.errors import ConfigError, DataQualityError, SalescastError
 from salescast.evaluation import metrics
 from salescast.evaluation.backtest import CHALLENGER, SEGMENTS, YEAR_DAYS
+from salescast.evaluation.inference import interval
 from salescast.settings import Settings, read_settings
 from salescast.stages.backtesting import scored
 from scripts import github
@@ -58,7 +59,7 @@ def compare(base: Settings, head: Settings) -> dict[str, Any]:
     yearly = YEAR_DAYS / int(after["lead_time"].max())
     costs = [frame.groupby("origin")["cost"].sum() for frame in (before, after)]
     change = list((costs[1] - costs[0]) * yearly)
-    low, high = metrics.bootstrap(change, [0.05, 0.95], seed=0)
+    low, high = interval(change, 0.05)
     changes = segment_changes(before, after, yearly / len(common))
     return {
         "origins": len(common),

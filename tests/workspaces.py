@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -15,6 +15,9 @@ import pytest
 
 from salescast.cli import main
 from salescast.contract.schema import as_of
+from salescast.data.files import write_json
+from salescast.ledger.ledger import Ledger
+from salescast.settings import Settings, read_settings
 from tests.builders import FIRST, make_tables
 
 CONFIG = Path(__file__).parent.parent / "config.toml"
@@ -55,10 +58,36 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def approve(root: Path) -> None:
-    """Let the gate's decision be to promote; whether so small a model is worth it is no matter."""
-    path = root / "build" / "decision.json"
-    decision = json.loads(path.read_text("utf-8"))
-    path.write_text(json.dumps(decision | {"verdict": "promote"}), "utf-8")
+    """Add a decision to promote; whether so small a model is worth it does not matter."""
+    decision = json.loads((root / "build" / "decision.json").read_text("utf-8"))
+    settings = read_settings(root / "config.toml")
+    record_decision(settings, decision["version"], "promote", decision["checks"])
+
+
+def record_decision(
+    settings: Settings,
+    version: int,
+    verdict: str = "promote",
+    checks: Sequence[Mapping[str, Any]] = (),
+    champion: int | None = None,
+) -> None:
+    """Add a decision of the gate to the ledger and to build/decision.json, as the gate does.
+
+    `champion`: the version it was compared with; default: itself, which conflicts with no other.
+    """
+    champion = version if champion is None else champion
+    with Ledger(settings.ledger_url) as ledger:
+        number = ledger.record_decision(
+            kind="gate",
+            model_version=str(version),
+            champion_version=str(champion),
+            verdict=verdict,
+            checks=list(checks),
+            origin=LAST.to_pydatetime(),
+        )
+    decision = {"verdict": verdict, "checks": list(checks), "version": version}
+    decision |= {"champion": champion, "decision_id": number}
+    write_json(settings.build / "decision.json", decision)
 
 
 class CommandResult(tuple[int, str, str]):

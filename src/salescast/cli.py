@@ -1,5 +1,6 @@
 """The command line: translates, decides nothing."""
 
+import getpass
 import json
 import logging
 import os
@@ -28,6 +29,8 @@ app = typer.Typer(
 
 keys = typer.Typer(help="Manage the keys of the API's callers.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+alarms = typer.Typer(help="List, acknowledge and resolve alarms.", invoke_without_command=True)
+app.add_typer(alarms, name="alarms")
 
 
 class Scope(StrEnum):
@@ -395,6 +398,58 @@ def doctor(
     print_result(result, as_json=as_json)
     if result["bad"]:
         raise typer.Exit(1)
+
+
+ReasonArgument = Annotated[str, typer.Argument(help="Why; the ledger keeps it.")]
+AlarmArgument = Annotated[str, typer.Argument(help="Id of the alarm, as `alarms` prints it.")]
+
+
+@alarms.callback()
+def open_alarms(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List the open and acknowledged alarms, or handle one."""
+    if context.invoked_subcommand is None:
+        list_alarms(resolved=False, as_json=as_json)
+
+
+@alarms.command("list")
+def list_alarms(
+    resolved: Annotated[bool, typer.Option("--all", help="Resolved ones as well.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the alarms that are not resolved."""
+    from salescast.ledger import alarm_handling
+    from salescast.ledger.ledger import Ledger
+
+    with Ledger(read_settings().ledger_url) as ledger:
+        rows = alarm_handling.list_alarms(ledger, resolved=resolved)
+    text = alarm_handling.describe(rows) or "no open alarm"
+    print_result({"alarms": rows, "summary": text}, as_json=as_json)
+
+
+@alarms.command("ack")
+def acknowledge_alarm(
+    alarm_id: AlarmArgument, reason: ReasonArgument, as_json: JsonOption = False
+) -> None:
+    """Acknowledge an alarm: you have seen it and are on it."""
+    _change_alarm(alarm_id, "acknowledge", reason, as_json=as_json)
+
+
+@alarms.command("resolve")
+def resolve_alarm(
+    alarm_id: AlarmArgument, reason: ReasonArgument, as_json: JsonOption = False
+) -> None:
+    """Resolve an alarm: what caused it is over, or it was a false one."""
+    _change_alarm(alarm_id, "resolve", reason, as_json=as_json)
+
+
+def _change_alarm(alarm_id: str, kind: str, reason: str, *, as_json: bool) -> None:
+    from salescast.ledger.alarm_handling import change_alarm
+    from salescast.ledger.ledger import Ledger
+
+    with Ledger(read_settings().ledger_url) as ledger:
+        state = change_alarm(ledger, alarm_id, kind, getpass.getuser(), reason)
+    result = {"alarm_id": alarm_id, "state": state, "summary": f"{alarm_id} is {state}"}
+    print_result(result, as_json=as_json)
 
 
 @app.command()

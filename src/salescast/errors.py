@@ -6,6 +6,7 @@
     ├── NotEnoughHistoryError    too few days to train, backtest or forecast
     ├── UnknownSeriesError       an unknown store or item
     ├── UnknownReceiptError      a receipt that no forecast carries
+    ├── UnknownAlarmError        an alarm id that the ledger does not hold
     ├── ReceiptNotRebuilt        the forecast of a receipt cannot be made again
     ├── NoChampionError          no model has been promoted yet
     ├── GateRefused              the challenger must not be promoted (exit code 3)
@@ -45,6 +46,10 @@ class UnknownSeriesError(SalescastError):
 
 class UnknownReceiptError(SalescastError):
     """A receipt id that no served forecast carries."""
+
+
+class UnknownAlarmError(SalescastError):
+    """An alarm id that the ledger does not hold."""
 
 
 class ReceiptNotRebuilt(SalescastError):  # noqa: N818 - the name is the verdict

@@ -27,6 +27,7 @@ from tests.workspaces import (
     approve,
     contents,
     make_workspace,
+    record_decision,
     run_apart,
     run_here,
 )
@@ -242,8 +243,8 @@ def test_a_refused_challenger_is_exit_code_3_with_reasons(trained, monkeypatch, 
     check = {"name": "bias", "passed": False, "reason": "bias is +40%"}
     (tmp_path / "build").mkdir()
     (tmp_path / "config.toml").write_text((trained / "config.toml").read_text())
-    refused = decision | {"verdict": "refuse", "checks": [check]}
-    (tmp_path / "build" / "decision.json").write_text(json.dumps(refused))
+    settings = read_settings(tmp_path / "config.toml")
+    record_decision(settings, decision["version"], "refuse", [check])
 
     done = run_here(tmp_path, monkeypatch, capfd, "promote", "--json")
 

@@ -1,6 +1,5 @@
 """The deployments on a real server, one of them run by a real worker."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from salescast.stages import STAGES
 from scripts.prefect_api import automations, connect, replace_automations
 from tests.builders import make_tables
 from tests.prefect_server import Server, prefect_server, process_of, wait
+from tests.workspaces import record_decision
 
 ROOT = Path(__file__).parents[2]
 FLOWS = {"ingest", "train", "deploy", "forecast", "monitor", "lifecycle"}
@@ -230,8 +230,7 @@ def test_a_promotion_waits_until_a_person_resumes_it_with_a_reason(server, tmp_p
     """What is typed on Prefect's page reaches the promotion, typed and checked."""
     (tmp_path / "config.toml").write_text((ROOT / "config.toml").read_text())
     (tmp_path / "build").mkdir()
-    judged = {"verdict": "promote", "version": 1, "checks": []}
-    (tmp_path / "build" / "decision.json").write_text(json.dumps(judged))
+    record_decision(read_settings(tmp_path / "config.toml"), 1)
     program = ASKING.format(config=str(tmp_path / "config.toml"))
     paused = {"flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}}}
 

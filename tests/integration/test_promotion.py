@@ -31,7 +31,7 @@ from salescast.stages.configured import open_registry
 from salescast.stages.promotion import follow_journal, promote, rollback
 from tests.conftest import ROOT
 from tests.releases import make_files
-from tests.workspaces import make_workspace
+from tests.workspaces import make_workspace, record_decision
 
 ATTEMPTS = int(os.environ.get("SOAK_PROMOTIONS", "3"))
 PROMOTERS = 4
@@ -87,8 +87,7 @@ def log_version(settings, number):
     for name in (*(f"{part}.json" for part in drafted), "fallback.skops"):
         (folder / name).write_bytes(files[name])
     records = [write_json(settings.build / f"{name}.json", {}) for name in ("scorecard", "quality")]
-    decision = {"verdict": "promote", "checks": [], "version": number}
-    records.append(write_json(settings.build / "decision.json", decision))
+    record_decision(settings, number)
     model = settings.build / "model.skops"
     model.write_bytes(files["model.skops"])
     from salescast.registry import read_model
@@ -154,8 +153,7 @@ def test_an_approval_is_journaled_with_who_and_why(settings, monkeypatch):
 def test_a_refused_version_is_not_promoted_whoever_approves(settings):
     """An approval comes after the gate, not instead of it."""
     check = {"name": "bias", "passed": False, "reason": "bias is +40%"}
-    refused = {"verdict": "refuse", "checks": [check], "version": 1}
-    write_json(settings.build / "decision.json", refused)
+    record_decision(settings, 1, "refuse", [check])
     with pytest.raises(GateRefused, match="bias"):
         promote(settings, approve="I want it")
     assert journal(settings).empty
@@ -165,8 +163,7 @@ def test_a_version_compared_with_another_champion_is_not_promoted(settings):
     """What the gate compared it with serves no longer: it has to be judged anew."""
     promote(settings, 1)
     promote(settings, 2)
-    late = {"verdict": "promote", "checks": [], "version": 3, "champion": 1}
-    write_json(settings.build / "decision.json", late)
+    record_decision(settings, 3, champion=1)
     with pytest.raises(PromotionConflict, match="version 2 serves now"):
         promote(settings)
     assert seen(settings) == ("2", "2", "2")

@@ -11,7 +11,7 @@ from api.serving import load
 from salescast.contract.schema import as_of
 from salescast.data import store, versions
 from salescast.errors import DataQualityError, GateRefused
-from salescast.evaluation.live_comparison import chosen
+from salescast.evaluation.live_comparison import canary_stores
 from salescast.features.point_in_time import build, past
 from salescast.ledger.ledger import Ledger
 from salescast.models import make
@@ -24,7 +24,7 @@ from salescast.stages.canary import start, stop
 from tests.builders import FIRST, make_tables
 from tests.integration.test_promotion import log_version
 from tests.releases import CONTRACT, make_files, serve_release, skops_bytes
-from tests.workspaces import make_workspace
+from tests.workspaces import make_workspace, record_decision
 
 ORIGIN = FIRST + pd.Timedelta(days=149)
 DAY = pd.Timedelta(days=1)
@@ -93,7 +93,7 @@ def recorded(settings: Settings, *, shadow: bool) -> set[tuple[str, str]]:
 def test_a_canary_serves_its_stores_and_the_rest_stays_in_the_shadow(settings):
     """Every series has a forecast of both versions; one of them is served."""
     STAGES["forecast"](settings)
-    assert chosen(["s1", "s2"], SHARE, "3") == ["s1"]
+    assert canary_stores(["s1", "s2"], SHARE, "3") == ["s1"]
     assert recorded(settings, shadow=False) == {("s1", "3"), ("s2", "2")}
     assert recorded(settings, shadow=True) == {("s1", "2"), ("s2", "3")}
 
@@ -186,16 +186,11 @@ def test_a_version_is_started_watched_and_rolled_back_to(judged, releases):
     assert found["verdict"] == "withdraw"
     assert shelf.champion().version == "1"
     with Ledger(judged.ledger_url) as ledger:
-        assert ledger.promotions()["reason"].iloc[-1].startswith("in life: ")
+        assert ledger.promotions()["reason"].iloc[-1].startswith("in production: ")
 
 
 def test_a_refused_version_stays_in_the_shadow(judged):
     """It may be looked at, but serves nobody."""
-    from salescast.data.files import write_json
-    from salescast.stages.configured import open_registry
-
-    registry = open_registry(judged)
-    refused = {"verdict": "refuse", "checks": [], "version": 1}
-    registry.log_artifact(registry.version(1), write_json(judged.build / "decision.json", refused))
+    record_decision(judged, 1, "refuse")
     with pytest.raises(GateRefused, match="--share 0 keeps it in the shadow"):
         start(judged, 1, 0.1)

@@ -1,4 +1,4 @@
-"""Rolling origins, scored as served: per lead day, store and item, in units and in money."""
+"""Rolling-origin backtest: forecasts as served, scored in units and in money."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +10,7 @@ import pandas as pd
 
 from salescast.errors import NotEnoughHistoryError
 from salescast.evaluation import metrics
+from salescast.evaluation.inference import interval
 from salescast.features.point_in_time import KEYS, without_weather
 from salescast.models import BASELINES, make
 from salescast.models.forecaster import Forecaster, forecast, quantile_column
@@ -18,7 +19,7 @@ from salescast.ordering.orders import newsvendor_cost
 steps = logging.getLogger("salescast.steps")
 
 CHALLENGER = "challenger"
-BLIND = "blind"  # the challenger's recipe without weather, beside a challenger that has some
+BLIND = "blind"  # the challenger's recipe without weather
 SEGMENTS: Mapping[str, str] = {
     "by_lead": "lead_time",
     "by_store": "store_id",
@@ -28,12 +29,13 @@ SEGMENTS: Mapping[str, str] = {
 }
 SEASONS = ("winter", "spring", "summer", "autumn")
 YEAR_DAYS = 365.25
+SIDE_ERROR = 0.05  # of each side of the interval of a saving
 PastAt = Callable[[pd.Timestamp], pd.DataFrame]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is made and what it is asked for: enough to make it again."""
+    """Everything needed to fit a model again and to repeat its forecasts."""
 
     kind: str
     params: Mapping[str, Any]
@@ -43,14 +45,14 @@ class Recipe:
 
 
 def cutoffs(last: pd.Timestamp, count: int, every_days: int, horizon: int) -> list[pd.Timestamp]:
-    """Return the origins of a backtest, oldest first; the newest has its horizon behind it."""
+    """Return the origins of a backtest, oldest first; the newest has its whole horizon known."""
     newest = pd.Timestamp(last).normalize() - pd.Timedelta(days=horizon)
     return [newest - pd.Timedelta(days=every_days * i) for i in reversed(range(count))]
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A model fitted at a cutoff from `known` rows and what had `happened`, for `served` rows."""
+    """A model fitted from `known` rows and outcomes that had `happened`, for `served` rows."""
 
     name: str
     model: Forecaster
@@ -74,8 +76,8 @@ def run(
 
 
 def predictions_of(fitted: Sequence[Fit], recipe: Recipe) -> pd.DataFrame:
-    """Return what each fit predicts for the rows it served, under its name."""
-    parts = [served_by(each.model, each.served, recipe, each.name) for each in fitted]
+    """Return the forecasts of all fits for the rows they serve, with their names in `model`."""
+    parts = [served_by(fit.model, fit.served, recipe, fit.name) for fit in fitted]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -86,13 +88,13 @@ def fits(
     refit_every: int,
     recipe: Recipe,
 ) -> list[Fit]:
-    """Return the recipe, its blind twin and the baselines as they would have been fitted.
+    """Return fits of the recipe, its blind twin and the baselines, as known at each cutoff.
 
     `rows`: features of training and backtest origins; `past_at(cutoff)`: outcomes as known at
-    a cutoff. A fit at a cutoff sees only what was known there and serves `refit_every` origins.
+    a cutoff. A fit uses only rows known at its cutoff and serves `refit_every` origins.
     Raises NotEnoughHistoryError when no row lies before the first origin.
     """
-    found = []
+    fitted = []
     weather = bool(rows["rain_probability"].notna().any())
     for start in range(0, len(origins), refit_every):
         block = list(origins[start : start + refit_every])
@@ -104,15 +106,15 @@ def fits(
                 "or ingest more days"
             )
         served, happened = rows[rows["origin"].isin(block)], past_at(block[0])
-        found += [
+        fitted += [
             Fit(name, _fit(name, known, happened, recipe), known, happened, served)
             for name in (CHALLENGER, *BASELINES)
         ]
         if weather:
-            sees = without_weather(known)
-            blind = _fit(CHALLENGER, sees, happened, recipe)
-            found.append(Fit(BLIND, blind, sees, happened, without_weather(served)))
-    return found
+            blind_rows = without_weather(known)
+            blind = _fit(CHALLENGER, blind_rows, happened, recipe)
+            fitted.append(Fit(BLIND, blind, blind_rows, happened, without_weather(served)))
+    return fitted
 
 
 def _fit(name: str, known: pd.DataFrame, happened: pd.DataFrame, recipe: Recipe) -> Forecaster:
@@ -121,7 +123,7 @@ def _fit(name: str, known: pd.DataFrame, happened: pd.DataFrame, recipe: Recipe)
 
 
 def served_by(model: Forecaster, rows: pd.DataFrame, recipe: Recipe, name: str) -> pd.DataFrame:
-    """Return what `model` predicts for `rows`, under the name `name`."""
+    """Return the forecasts of `model` for `rows`, with `name` in the column `model`."""
     predicted = forecast(model, rows, recipe.quantiles, recipe.critical)
     predicted.insert(0, "model", name)
     return predicted
@@ -130,8 +132,8 @@ def served_by(model: Forecaster, rows: pd.DataFrame, recipe: Recipe, name: str) 
 def outcomes(predictions: pd.DataFrame, truth: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     """Return the predictions whose outcome is known, with `actual`, `sold_out` and `cost`.
 
-    `truth`: `demand.uncensor` of the past as known today, so that `actual` is demand, not only
-    what was left to sell; `costs`: see `orders.unit_costs`. `cost` is the newsvendor cost of one
+    `truth`: `response.uncensor` of the past as known today, so that `actual` is demand, not only
+    sales; `costs`: see `orders.unit_costs`. `cost` is the newsvendor cost of one
     day, in money.
     """
     key = ["store_id", "item_id", "date"]
@@ -165,8 +167,8 @@ def scorecard(scored: pd.DataFrame, quantiles: Sequence[float]) -> dict[str, Any
     """Return scores per model: overall and by segment, with money per year.
 
     `cost_per_year` is for the whole chain: cost of a day × 365.25; closed days cost nothing.
-    `skill` is 1 − cost ÷ cost of the seasonal naive. `saved` is what the challenger saves a year
-    against each baseline, with a 90 % bootstrap interval over origins.
+    `skill` is 1 − cost ÷ cost of the seasonal naive. `saved` is the challenger's saving a year
+    against each baseline, with a 90 % confidence interval over origins (see `inference`).
     """
     series = scored[["store_id", "item_id"]].drop_duplicates().shape[0]
     card: dict[str, dict[str, Any]] = {}
@@ -178,8 +180,8 @@ def scorecard(scored: pd.DataFrame, quantiles: Sequence[float]) -> dict[str, Any
             for segment, column in SEGMENTS.items()
         }
     naive = card["seasonal_naive"]["overall"]["cost"]
-    for of_model in card.values():
-        of_model["overall"]["skill"] = metrics.skill(of_model["overall"]["cost"], naive)
+    for model in card.values():
+        model["overall"]["skill"] = metrics.skill(model["overall"]["cost"], naive)
     origins = np.sort(scored["origin"].unique())
     return {
         "origins": [f"{pd.Timestamp(o):%Y-%m-%d}" for o in origins],
@@ -193,17 +195,11 @@ def scorecard(scored: pd.DataFrame, quantiles: Sequence[float]) -> dict[str, Any
 def _saved(scored: pd.DataFrame, name: str) -> dict[str, float]:
     spent = scored.groupby(["model", "origin"])["cost"].sum()
     per_day = (spent[name] - spent[CHALLENGER]).dropna() / scored["lead_time"].max()
-    per_origin = list(per_day * YEAR_DAYS)
-    low, high = metrics.bootstrap(per_origin, [0.05, 0.95], seed=0)
-    return {"mean": float(np.mean(per_origin)), "low": low, "high": high}
+    per_year = (per_day * YEAR_DAYS).to_numpy(float)
+    low, high = interval(per_year, SIDE_ERROR)
+    return {"mean": float(per_year.mean()), "low": low, "high": high}
 
 
 def _days(rows: pd.DataFrame) -> int:
-    """Return how many days were forecast, closed ones included, counting each origin's anew."""
+    """Return the number of days forecast: origins × horizon, closed days included."""
     return int(rows["origin"].nunique() * rows["lead_time"].max())
-
-
-def saving(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[float]:
-    """Return the money saved per series-day at each common origin: theirs − ours."""
-    mean_cost = [frame.groupby("origin")["cost"].mean() for frame in (theirs, ours)]
-    return list((mean_cost[0] - mean_cost[1]).dropna())

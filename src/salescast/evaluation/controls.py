@@ -1,8 +1,7 @@
-"""Experiments on a challenger: a future that is garbage, outcomes shuffled, weather foreseen.
+"""Experiments on a challenger: a poisoned future, and perfect foresight of the weather.
 
-A model that is told nothing of the future forecasts the same however the future is poisoned; one
-that learns from shuffled outcomes must be dearer; one that is told the weather that came says how
-cheap a forecast could at most become by knowing it.
+A model that reads nothing of the future forecasts the same whatever the future holds. One with the
+observed weather shows the most that knowing the weather could save.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,19 +14,18 @@ from salescast.contract.schema import TABLES, Tables
 from salescast.evaluation.backtest import Recipe, served_by
 from salescast.features.point_in_time import DRIVERS
 from salescast.models import make
-from salescast.models.forecaster import Forecaster
 
-FORESIGHTED, SHUFFLED = "foresighted", "shuffled"
+FORESIGHTED = "foresighted"
 PLACE = ["location_id", "date"]
-CORRECTED_DAYS = 60  # so many days before the origin are corrected after it, with garbage
+CORRECTED_DAYS = 60  # rows of these days before the origin get garbage corrections after it
 
-Ask = Callable[[Tables, pd.Timestamp], Sequence[pd.DataFrame]]
+Forecast = Callable[[Tables, pd.Timestamp], Sequence[pd.DataFrame]]
 
 
 def poisoned(tables: Tables, origin: pd.Timestamp) -> dict[str, pd.DataFrame]:
-    """Return the tables with garbage in all that became known after the close of `origin`.
+    """Return the tables with garbage in every row that became known after the close of `origin`.
 
-    What was known already of the last days is corrected after the close, with garbage, too.
+    Rows of the last CORRECTED_DAYS that were known before get a garbage correction as well.
     """
     return {name: _poisoned(name, rows, origin) for name, rows in tables.items()}
 
@@ -46,24 +44,23 @@ def _poisoned(table: str, rows: pd.DataFrame, origin: pd.Timestamp) -> pd.DataFr
     return pd.concat([rows[~late], garbage], ignore_index=True)
 
 
-def future_poison(ask: Ask, tables: Tables, origins: Sequence[pd.Timestamp]) -> float:
-    """Return the share of rows that `ask` answers otherwise when the future is garbage.
+def future_poison(forecast: Forecast, tables: Tables, origins: Sequence[pd.Timestamp]) -> float:
+    """Return the share of rows that change when the future is garbage, at the worst origin.
 
-    `ask(tables, origin)` returns what is learned from and what is forecast; the worst origin and
-    frame count.
+    `forecast(tables, origin)` returns the outcomes to learn from and the forecasts made there.
     """
     shares = [
         differing(clean, dirty)
         for origin in origins
         for clean, dirty in zip(
-            ask(tables, origin), ask(poisoned(tables, origin), origin), strict=True
+            forecast(tables, origin), forecast(poisoned(tables, origin), origin), strict=True
         )
     ]
     return max(shares)
 
 
 def differing(one: pd.DataFrame, other: pd.DataFrame) -> float:
-    """Return the share of rows that are not the same, bit for bit; 1 where they do not match."""
+    """Return the share of rows that differ in any bit; 1 if the frames have different shapes."""
     if one.shape != other.shape or list(one) != list(other):
         return 1.0
     same = np.ones(len(one), dtype=bool)
@@ -86,33 +83,21 @@ def foresighted(rows: pd.DataFrame, happened: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**weather, issued_at=never)
 
 
-def shuffled(happened: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Return what happened with its units dealt out anew among all series and days."""
-    order = np.random.default_rng(seed).permutation(len(happened))
-    dealt = {name: happened[name].to_numpy()[order] for name in ("units", "sold_out")}
-    return happened.assign(**dealt)
-
-
 def twins(
     rows: pd.DataFrame,
     happened: pd.DataFrame,
-    came: pd.DataFrame,
+    observed: pd.DataFrame,
     origins: Sequence[pd.Timestamp],
     recipe: Recipe,
 ) -> pd.DataFrame:
-    """Return what twins of the recipe, fitted once before `origins`, would have served there.
+    """Return the forecasts of the foresighted twin, fitted once before `origins`.
 
-    `happened`: `features.past` as known at the first origin; `came`: as known today. The
-    foresighted one is left out where no weather is issued.
+    `happened`: `features.past` as known at the first origin; `observed`: as known today. Empty
+    where no weather is issued.
     """
     known, served = rows[rows["origin"] < origins[0]], rows[rows["origin"].isin(origins)]
-    unlearned = _fit(recipe, known, shuffled(happened, recipe.seed))
-    found = [served_by(unlearned, served, recipe, SHUFFLED)]
-    if served["issued_at"].notna().any():
-        seer = _fit(recipe, foresighted(known, happened), happened)
-        found.append(served_by(seer, foresighted(served, came), recipe, FORESIGHTED))
-    return pd.concat(found, ignore_index=True)
-
-
-def _fit(recipe: Recipe, known: pd.DataFrame, happened: pd.DataFrame) -> Forecaster:
-    return make(recipe.kind, recipe.params, recipe.seed).fit(known, happened)
+    if served["issued_at"].isna().all():
+        return pd.DataFrame()
+    known = foresighted(known, happened)
+    model = make(recipe.kind, recipe.params, recipe.seed).fit(known, happened)
+    return served_by(model, foresighted(served, observed), recipe, FORESIGHTED)

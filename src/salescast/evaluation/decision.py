@@ -1,4 +1,4 @@
-"""What the gate looks at, what it asks for, and what it answers."""
+"""The gate's evidence, policy, checks and decision."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,12 +8,11 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Policy:
-    """The bounds a challenger must keep.
+    """The bounds that a challenger must keep.
 
-    `promotion_error`: chance of an error where it is compared with the champion: challengers come
-    again and again, and what saves often and loses rarely looks better than it is, so that 1 %
-    keeps the worse from being promoted in at most 5 % of cases (`make bench-gate`).
-    `unit`: what savings are summed by, origin or date; `block`: how many of them hang together.
+    `promotion_error`: chance of a mistake in each comparison of cost, and over all segments
+    together (`make bench-verdicts`). `coverage_80`: least share of outcomes in p10 … p90 with its
+    bounds, largest share between them. `unit`: savings are summed by origin or by date.
     """
 
     min_origins: int
@@ -28,17 +27,15 @@ class Policy:
     max_model_mb: float
     min_rows_per_second: float
     unit: str
-    block: int
-    seed: int
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured on the challenger itself, the model that would serve.
+    """Measurements of the challenger's registered model.
 
-    `poisoned`, `skewed`: share of sampled rows whose numbers change when what became known after
-    the origin is garbage, and when the registry's copy forecasts from the tables. `refit`: how far
-    the released refit's means are from the gated fit's, as a share of the gated fit's.
+    `poisoned`: share of sampled rows that change when everything known after the origin is
+    garbage; `skewed`: share that differ between the registry's copy and the batch; `refit`: mean
+    absolute difference of the released refit from the judged fit ÷ the mean of the judged fit.
     """
 
     poisoned: float
@@ -52,12 +49,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the gate looks at.
+    """Everything the gate decides on.
 
     `scored`: rows of `backtest.outcomes` of the challenger, the baselines and the twins of
-    `controls`; `champion`: the champion's on the same origins, None where there is none;
-    `quality`: the verdict on the data; `weather`: what the challenger is told: issued, climatology
-    or none.
+    `controls`; `champion`: those of the champion on the same origins, None where there is none;
+    `quality`: verdict on the data; `weather`: the challenger's input: issued, climatology or none.
     """
 
     scored: pd.DataFrame
@@ -66,14 +62,14 @@ class Evidence:
     weather: str
     measured: Measured
 
-    def of(self, model: str) -> pd.DataFrame:
-        """Return one model's rows."""
-        return self.scored[self.scored["model"] == model]
+    def model(self, name: str) -> pd.DataFrame:
+        """Return the rows of one model."""
+        return self.scored[self.scored["model"] == name]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One question, its answer, what was asked for, and why it failed (empty: it did not)."""
+    """One check: its value, bound and evidence, and the reason if it failed (else empty)."""
 
     name: str
     value: float | str
@@ -96,7 +92,7 @@ class Decision:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the challenger was refused; empty when it was not."""
+        """Return why the challenger was refused; empty when it was not."""
         return tuple(check.reason for check in self.checks if not check.passed)
 
     def as_dict(self) -> dict[str, Any]:
@@ -112,7 +108,7 @@ def check(
     passed: bool,  # noqa: FBT001 - a result
     fix: str,
 ) -> Check:
-    """Return a check; `answer` = (value, bound). What failed says what to do about it."""
+    """Return a check; `answer` = (value, bound). A failed check's reason ends with the fix."""
     value, bound = answer
     value = value if isinstance(value, str) else float(value)
     return Check(name, value, bound, evidence, bool(passed), "" if passed else f"{evidence}; {fix}")

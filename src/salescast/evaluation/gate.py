@@ -1,44 +1,40 @@
-"""Whether a challenger may serve: each check with its value, bound, evidence and verdict.
+"""The gate's decision whether a challenger may serve: every check with value, bound and verdict.
 
-Money is compared on the same rows, summed by origin. Neighbouring origins share days, so their
-savings hang together: bounds come from a bootstrap of blocks of origins.
+Costs are compared on the same rows; see `inference` for the tests, docs/explanation/gate.md for
+what each check is for.
 """
 
 import pandas as pd
 
-from salescast.evaluation.cost_checks import beats, champion, foresight, segments, shuffled, weather
+from salescast.evaluation import cost_checks, forecast_checks
 from salescast.evaluation.decision import Check, Decision, Evidence, Measured, Policy
-from salescast.evaluation.forecast_checks import (
-    bias,
-    contract,
-    count_noise,
-    coverage,
-    enough,
-    finite,
-    quality,
-)
-from salescast.evaluation.model_checks import itself
+from salescast.evaluation.model_checks import model_checks
 from salescast.models import BASELINES
 
 __all__ = ["Check", "Decision", "Evidence", "Measured", "Policy", "decide"]
 
 
 def decide(evidence: Evidence, policy: Policy) -> Decision:
-    """Return whether the challenger may be promoted.
-
-    Costs are looked at only where the rows can be compared at all; see docs/explanation/gate.md.
-    """
-    rows = evidence.of("challenger")
-    first = [quality(evidence.quality), contract(rows, evidence.of(BASELINES[0]))]
-    first += [finite(rows), enough(rows, policy)]
+    """Return the decision; costs are compared only where the forecasts are comparable."""
+    rows = evidence.model("challenger")
+    first = [
+        forecast_checks.quality(evidence.quality),
+        forecast_checks.contract(rows, evidence.model(BASELINES[0])),
+        forecast_checks.finite(rows),
+        forecast_checks.enough(rows, policy),
+    ]
     scores = _scores(evidence, rows, policy) if all(check.passed for check in first) else []
-    return Decision((*first, *scores, *itself(evidence.measured, policy)))
+    return Decision((*first, *scores, *model_checks(evidence.measured, policy)))
 
 
 def _scores(evidence: Evidence, rows: pd.DataFrame, policy: Policy) -> list[Check]:
-    checks = [beats(rows, evidence.of(name), name, policy) for name in BASELINES]
-    checks.append(champion(rows, evidence.champion, policy))
-    checks += segments(rows, evidence.champion, policy)
-    checks += [bias(rows, policy), coverage(rows, policy), count_noise(rows, policy)]
-    checks += [weather(rows, evidence, policy), foresight(rows, evidence, policy)]
-    return [*checks, shuffled(rows, evidence, policy)]
+    return [
+        *(cost_checks.beats(rows, evidence.model(name), name, policy) for name in BASELINES),
+        cost_checks.beats_champion(rows, evidence.champion, policy),
+        *cost_checks.segments(rows, evidence.champion, policy),
+        forecast_checks.bias(rows, policy),
+        forecast_checks.coverage(rows, policy),
+        forecast_checks.count_noise(rows, policy),
+        cost_checks.weather(rows, evidence, policy),
+        cost_checks.foresight(rows, evidence, policy),
+    ]

@@ -1,4 +1,4 @@
-"""What a model relies on: permutation importance of groups of features."""
+"""Permutation importance of groups of features."""
 
 from collections.abc import Sequence
 
@@ -16,10 +16,10 @@ Floats = NDArray[np.float64]
 def importance(
     model: Forecaster, rows: pd.DataFrame, actual: Floats, quantiles: Sequence[float], seed: int
 ) -> dict[str, float]:
-    """Return by how much the quantile loss grows when a group of features is shuffled, ÷ the loss.
+    """Return the relative increase of the quantile loss when a group of features is shuffled.
 
     Breiman (2001), by group of which the model reads a column, among rows of the same lead. 0.3:
-    without it the loss is 30 % higher.
+    the loss is 30 % higher without it.
     """
     rng = np.random.default_rng(seed)
     before = _loss(model, rows, actual, quantiles)
@@ -36,8 +36,8 @@ def _shuffled(rows: pd.DataFrame, columns: Sequence[str], rng: np.random.Generat
     for value in np.unique(lead):
         at = np.flatnonzero(lead == value)
         order[at] = rng.permutation(at)
-    moved = [name for name in columns if name != "lead_time"]
-    return rows.assign(**{name: rows[name].array[order] for name in moved})
+    shuffled = [name for name in columns if name != "lead_time"]
+    return rows.assign(**{name: rows[name].array[order] for name in shuffled})
 
 
 def _loss(

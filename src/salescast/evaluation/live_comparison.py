@@ -1,30 +1,37 @@
-"""A challenger in life: the stores it serves as a canary, and whether it is worth promoting."""
+"""A challenger in production: the stores it serves as a canary, and whether it stays."""
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
-from salescast.evaluation import metrics
-from salescast.evaluation.backtest import saving
+from salescast.evaluation.inference import (
+    BLOCK_DAYS,
+    block_means,
+    confidence_sequence,
+    evidence_below,
+    paired,
+)
 
-MIN_ORIGINS = 7  # a week of days with outcomes, before anybody judges
-SURE = 0.01  # chance of withdrawing an equal challenger on a given day, one-sided
+ERROR = 0.01  # chance that an equal challenger is ever withdrawn for its cost, at any look
+MIN_ORIGINS = 7  # errors of one origin's days depend on each other
+MIN_BLOCKS = 2  # a spread needs two blocks of days
+
+Verdict = Literal["undecided", "promising", "withdraw"]
 
 
 @dataclass(frozen=True)
 class Judgement:
     """A challenger against the champion on the same forecasts and outcomes.
 
-    `saved`: money a series-day, with a 98 % interval `low` to `high` by bootstrap over origins;
-    `coverage_80`: share of outcomes inside the challenger's p10 … p90. `verdict`: "withdraw" it
-    where it is surely dearer or out of `bounds`, "promising" where it is surely cheaper.
+    `saved`: money per series-day, with confidence sequence `low` to `high`; `coverage_80`: share of
+    outcomes inside the challenger's p10 … p90. `verdict`: "withdraw" a challenger that is dearer or
+    whose intervals are too narrow or too wide, "promising" for a cheaper one.
     """
 
-    verdict: Literal["undecided", "promising", "withdraw"]
+    verdict: Verdict
     reason: str
     origins: int
     saved: float | None = None
@@ -37,49 +44,61 @@ class Judgement:
         return asdict(self)
 
 
-def takes(store_id: str, share: float, version: str) -> bool:
-    """Tell whether a canary of `version` that serves `share` (0 … 1) of the stores serves this one.
+def in_canary(store_id: str, share: float, version: str) -> bool:
+    """Return whether a canary of `version` with `share` (0 … 1) of the stores serves this one.
 
-    Sticky: a store stays with the canary as long as the version does, and while the share grows.
+    A store stays in the canary while the version does, also when the share grows.
     """
     digest = hashlib.sha256(f"{version}|{store_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
-def chosen(store_ids: Iterable[str], share: float, version: str) -> list[str]:
+def canary_stores(store_ids: Iterable[str], share: float, version: str) -> list[str]:
     """Return the stores that the canary serves, sorted."""
-    return sorted({name for name in store_ids if takes(name, share, version)})
+    return sorted({name for name in store_ids if in_canary(name, share, version)})
 
 
 def judge(
     scored: pd.DataFrame, challenger: str, champion: str, bounds: tuple[float, float]
 ) -> Judgement:
-    """Return how two versions compare on what came true.
+    """Return how two versions compare on forecasts that both made and whose outcome is known.
 
-    `scored`: `backtest.outcomes` with the versions in `model`; only forecasts that both made
-    count. `bounds`: what the challenger's coverage must keep.
+    `scored`: `backtest.outcomes` with the versions in `model`; `bounds`: least coverage with and
+    largest without the bounds of p10 … p90. Costs are compared by outcome date, so that each
+    outcome counts once, in blocks of BLOCK_DAYS days.
     """
-    key = ["store_id", "item_id", "origin", "date"]
-    ours, theirs = (scored[scored["model"] == name] for name in (challenger, champion))
-    both = ours[key].merge(theirs[key])
-    ours, theirs = (frame.merge(both, on=key) for frame in (ours, theirs))
-    each = saving(ours, theirs)
-    if len(each) < MIN_ORIGINS:
-        return Judgement("undecided", f"{len(each)} of {MIN_ORIGINS} origins matured", len(each))
-    low, high = metrics.bootstrap(each, [SURE, 1 - SURE], seed=0)
-    inside = metrics.coverage(*(ours[name].to_numpy(float) for name in ("actual", "p10", "p90")))
-    verdict, reason = _verdict((low, high), inside, bounds)
-    return Judgement(verdict, reason, len(each), float(np.mean(each)), low, high, inside)
+    rows = paired(scored[scored["model"] == challenger], scored[scored["model"] == champion])
+    inside = (rows["actual"] >= rows["p10"]) & (rows["actual"] <= rows["p90"])
+    between = (rows["actual"] > rows["p10"]) & (rows["actual"] < rows["p90"])
+    rows = rows.assign(held=inside.astype(float), between=between.astype(float))
+    saved, origins = block_means(rows, "saved"), rows["origin"].nunique()
+    if origins < MIN_ORIGINS:
+        return Judgement("undecided", f"{origins} of {MIN_ORIGINS} origins have outcomes", origins)
+    if failure := _coverage_failure(rows, bounds):
+        return Judgement("withdraw", failure, origins, coverage_80=float(rows["held"].mean()))
+    if len(saved) < MIN_BLOCKS:
+        days = MIN_BLOCKS * BLOCK_DAYS
+        return Judgement("undecided", f"fewer than {days} days have outcomes", origins)
+    low, high = (float(side[-1]) for side in confidence_sequence(saved, ERROR))
+    verdict, reason = _saving(low, high)
+    held = float(rows["held"].mean())
+    return Judgement(verdict, reason, origins, float(rows["saved"].mean()), low, high, held)
 
 
-def _verdict(
-    saved: tuple[float, float], inside: float, bounds: tuple[float, float]
-) -> tuple[Literal["undecided", "promising", "withdraw"], str]:
-    low, high = saved
-    if not bounds[0] <= inside <= bounds[1]:
-        return "withdraw", f"p10…p90 hold {inside:.1%} of outcomes, not {bounds[0]}…{bounds[1]}"
+def _coverage_failure(rows: pd.DataFrame, bounds: tuple[float, float]) -> str:
+    """Return why the intervals are too narrow or too wide, empty where that is not clear."""
+    by_date = rows.groupby("date")[["held", "between"]].mean()
+    narrow = evidence_below(by_date["held"].to_numpy(float), bounds[0])
+    wide = evidence_below(1.0 - by_date["between"].to_numpy(float), 1.0 - bounds[1])
+    if max(narrow, wide) < 2.0 / ERROR:
+        return ""
+    fault = "narrow" if narrow > wide else "wide"
+    return f"p10…p90 hold {rows['held'].mean():.1%} of outcomes: too {fault}"
+
+
+def _saving(low: float, high: float) -> tuple[Verdict, str]:
     if high < 0:
-        return "withdraw", f"it is surely dearer: at best {high:.4f} saved a series-day"
+        return "withdraw", f"it is dearer: at best {high:.4f} saved a series-day"
     if low > 0:
-        return "promising", f"it is surely cheaper: at least {low:.4f} saved a series-day"
-    return "undecided", f"{low:.4f} to {high:.4f} saved a series-day"
+        return "promising", f"it is cheaper: at least {low:.4f} saved a series-day"
+    return "undecided", f"between {low:.4f} and {high:.4f} saved a series-day"

@@ -1,6 +1,6 @@
 """Scores, one signature: `metric(actual, forecast, …) -> float`, shapes (n,), units of demand.
 
-Sums come before ratios, so busy series weigh what they sell. An empty input scores NaN.
+Sums come before ratios, so series count by their sales. An empty input scores NaN.
 Definitions follow Hyndman & Athanasopoulos, Forecasting: Principles and Practice (3rd ed.), ch. 5.
 """
 
@@ -17,7 +17,7 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def wape(actual: Values, median: Values) -> float:
-    """Return Σ|actual − median| ÷ Σ actual. Score the median: the mean would be mis-rewarded."""
+    """Return Σ|actual − median| ÷ Σ actual. The median minimises it."""
     return _ratio(np.abs(actual - median).sum(), actual.sum())
 
 
@@ -50,20 +50,6 @@ def wql(actual: Values, forecasts: Values, quantiles: Sequence[float]) -> float:
 def coverage(actual: Values, low: Values, high: Values) -> float:
     """Return the share of outcomes inside [low, high]."""
     return float(((actual >= low) & (actual <= high)).mean()) if len(actual) else float("nan")
-
-
-def bootstrap(
-    values: Sequence[float], levels: Sequence[float], seed: int, block: int = 1
-) -> list[float]:
-    """Return quantiles of the mean of `values` under resampling (Efron 1979), 2,000 draws.
-
-    `block`: neighbours that hang together are drawn together, in a circle (Politis & Romano 1992).
-    """
-    drawn = np.asarray(values, dtype=float)
-    rng, n = np.random.default_rng(seed), len(drawn)
-    starts = rng.integers(0, n, size=(2000, -(-n // block)))
-    picks = (starts[:, :, None] + np.arange(block)).reshape(2000, -1)[:, :n] % n
-    return [float(q) for q in np.quantile(drawn[picks].mean(axis=1), levels)]
 
 
 def skill(score: float, baseline: float) -> float:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from salescast.errors import PromotionConflict, StoreUnavailableError
 from salescast.ledger.database import Database
 from salescast.ledger.ledger_rows import filled
-from salescast.ledger.ledger_schema import ALARMS, DECISIONS, PROMOTIONS
+from salescast.ledger.ledger_schema import ALARM_EVENTS, ALARMS, DECISIONS, PROMOTIONS
 
 
 class Decided(TypedDict):
@@ -96,3 +96,15 @@ class Journal(Database):
         """Return every alarm, oldest origin first."""
         at = ALARMS.c
         return self._read(sa.select(ALARMS).order_by(at.origin, at.name, at.subject))
+
+    def record_alarm_events(self, events: Sequence[Mapping[str, Any]]) -> int:
+        """Write what happened to alarms; return how many events were written.
+
+        Keys: name, origin and subject of the alarm, kind ("acknowledge" or "resolve"), day, person
+        (None: evidence), reason, and optionally made_at (now).
+        """
+        return self._insert(ALARM_EVENTS, [[filled(ALARM_EVENTS, event) for event in events]])
+
+    def alarm_events(self) -> pd.DataFrame:
+        """Return every event of an alarm, oldest first."""
+        return self._read(sa.select(ALARM_EVENTS).order_by(ALARM_EVENTS.c.event_id))

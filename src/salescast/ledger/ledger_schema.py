@@ -99,6 +99,19 @@ ALARMS = sa.Table(
     sa.Column("runbook", sa.String),
     sa.Column("made_at", sa.DateTime, nullable=False),
 )
+ALARM_EVENTS = sa.Table(  # what happened to an alarm since it was opened
+    "alarm_events",
+    METADATA,
+    sa.Column("event_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("origin", sa.DateTime, nullable=False),
+    sa.Column("subject", sa.String, nullable=False),
+    sa.Column("kind", sa.Enum("acknowledge", "resolve", native_enum=False), nullable=False),
+    sa.Column("day", sa.DateTime, nullable=False),
+    sa.Column("person", sa.String),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("made_at", sa.DateTime, nullable=False),
+)
 PROMOTIONS = sa.Table(
     "promotions",
     METADATA,

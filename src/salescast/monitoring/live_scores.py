@@ -1,4 +1,4 @@
-"""Forecasts against what came true, and inputs against the same season of earlier years."""
+"""Live scores of forecasts, and drift of inputs against the same season of earlier years."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from salescast.evaluation.backtest import YEAR_DAYS, scores
 from salescast.models.forecaster import quantile_column
 
 HALF_A_YEAR = 180  # days: nearer is the same year's season
-TYPICAL = 0.01  # index of a column that hardly ever moves
+TYPICAL = 0.01  # least index taken as a column's usual one
 SEASON_DAYS = 30  # an origin of an earlier year within so many days is the same season
 BINS = 10
 
@@ -19,7 +19,7 @@ BINS = 10
 def live_scorecard(
     forecasts: pd.DataFrame, scored: pd.DataFrame, quantiles: Sequence[float]
 ) -> dict[str, Any]:
-    """Return live scores overall and per lead, with the matured share beside each.
+    """Return live scores overall and per lead, with the matured share of each.
 
     `forecasts`: all that were served in the window; `scored`: those with an outcome
     (`backtest.outcomes`). The others have not matured.
@@ -72,7 +72,7 @@ def same_season(rows: pd.DataFrame, origin: pd.Timestamp) -> pd.DataFrame:
 
 
 def _season_apart(days: pd.Series) -> pd.Series:
-    """Return how many days of the year lie between, whichever years they are of."""
+    """Return the distance in days of the year, in whichever years."""
     within = days % YEAR_DAYS
     return np.minimum(within, YEAR_DAYS - within)
 
@@ -87,31 +87,32 @@ def drift(
 
 
 def usual_drift(rows: pd.DataFrame, columns: Sequence[str], days: int) -> dict[str, float]:
-    """Return the bound of each column's index that nothing but seasons and chance has passed.
+    """Return per column the largest index that seasons and chance alone have caused.
 
     Each earlier stretch of `days` is compared with the same season of all other years, as the
     newest is with earlier ones. A column's bound is its median index, times the most by which any
-    column of any stretch exceeded its own: many are looked at, and one of them is always odd.
-    Empty where no stretch has another year to be compared with.
+    column of any stretch exceeded its own: among many columns one is always unusual.
+    Empty where no stretch can be compared with another year.
     """
-    origin, found = rows["origin"], []
+    origin, indexes = rows["origin"], []
     for end in pd.date_range(origin.max(), origin.min(), freq=f"-{days}D"):
         apart = (origin - end).dt.days
         stretch = rows[(apart > -days) & (apart <= 0)]
         others = rows[(np.abs(apart) > HALF_A_YEAR) & (_season_apart(apart) <= SEASON_DAYS)]
-        found.append(drift(others, stretch, columns))
-    seen = pd.DataFrame([each for each in found if each])
+        indexes.append(drift(others, stretch, columns))
+    seen = pd.DataFrame([index for index in indexes if index])
     if seen.empty:
         return {}
     typical = seen.median().clip(lower=TYPICAL)
     return dict(typical * float((seen / typical).to_numpy().max()))
 
 
-def doubt(issued: pd.DataFrame) -> pd.Series:
-    """Return per date how much doubt about rain the last issue leaves, beside the one before it.
+def issue_uncertainty(issued: pd.DataFrame) -> pd.Series:
+    """Return per date the share of uncertainty about rain that the last issue leaves.
 
-    u₁ ÷ (u₁ + u₂) with u the mean over places of p (1 − p), one and two days ahead: 0.5 where the
-    last day's news say nothing, 0 where they say all. Dates without doubt two days ahead are none.
+    u₁ ÷ (u₁ + u₂), where u is the mean over places of p (1 − p), one and two days ahead: 0.5 where
+    the last day brings no news, 0 where it leaves nothing uncertain. Dates without uncertainty two
+    days ahead are left out.
     """
     lead = (issued["date"] - issued["issued_at"].dt.normalize()).dt.days
     rows = issued.assign(lead=lead)[lead.isin([1, 2])]

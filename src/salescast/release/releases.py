@@ -19,7 +19,7 @@ import pandas as pd
 
 from salescast.data.files import as_json, read_bytes, replace_text, sync
 from salescast.errors import DataQualityError, NoChampionError, StoreUnavailableError
-from salescast.evaluation.live_comparison import chosen
+from salescast.evaluation.live_comparison import canary_stores
 from salescast.release.bundle import Bundle, read_bundle
 from salescast.release.payload import MANIFEST, seal, unseal
 
@@ -252,7 +252,7 @@ def split(
 
     `champions`: the champion's forecasts; `on_trial`: those of the release on trial.
     """
-    stores = chosen(champions["store_id"], trial.share, trial.version)
+    stores = canary_stores(champions["store_id"], trial.share, trial.version)
     inside, tried = champions["store_id"].isin(stores), on_trial["store_id"].isin(stores)
     order = ["store_id", "item_id", "date"]
     served, shadow = (

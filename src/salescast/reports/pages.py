@@ -147,7 +147,7 @@ def monitoring_page(summary: Mapping[str, Any], scored: pd.DataFrame) -> str:
         TEMPLATES / "monitoring.html",
         summary=summary,
         live=live,
-        alarms=summary["alarms"],
+        alarms=summary["open_alarms"],
         entries=[(plots.swatch(i), name) for i, name in enumerate(("forecast (mean)", "demand"))],
         days="" if scored.empty else plots.totals(totals(scored)),
         leads=sorted(live["by_lead"].items(), key=lambda item: int(item[0])),

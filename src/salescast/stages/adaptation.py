@@ -12,7 +12,6 @@ from salescast.settings import Backtest, Settings
 from salescast.stages.configured import champion_release
 
 REFIT_EVERY = 3  # origins a day apart share a fit
-LENIENT = 0.05  # chance of an error against a champion whose errors an alarm has shown already
 
 
 def adapt(settings: Settings, since: date | None = None) -> Settings:
@@ -21,20 +20,14 @@ def adapt(settings: Settings, since: date | None = None) -> Settings:
     Default: `model.since`, the day the monitor last named, or the one the champion learned; without
     any of them nothing changes. The backtest's cutoffs lie on the days since: scores of the years
     before would reward a model of the old demand. If weekly cutoffs are too few there is one a day.
-    Against a champion that has not learned of the shift, the gate asks for 95 % instead of
-    99 % confidence.
     """
-    learned = _champions_shift(settings)
-    since = since or settings.model.since or _monitors_shift(settings) or learned
+    since = since or settings.model.since or _monitors_shift(settings) or _champions_shift(settings)
     if since is None:
         return settings
     days = (last_day(store.read_all(settings.data)) - pd.Timestamp(since)).days
-    error = settings.gate.promotion_error
-    error = error if since == learned else max(error, LENIENT)
     changed = {
         "model": settings.model.model_copy(update={"since": since}),
         "backtest": _backtest_since(settings, days),
-        "gate": settings.gate.model_copy(update={"promotion_error": error}),
     }
     return settings.model_copy(update=changed)
 

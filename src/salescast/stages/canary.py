@@ -10,7 +10,7 @@ from salescast.contract.schema import last_day
 from salescast.data import store
 from salescast.errors import DataQualityError, GateRefused
 from salescast.evaluation.backtest import outcomes
-from salescast.evaluation.live_comparison import Judgement, chosen, judge
+from salescast.evaluation.live_comparison import Judgement, canary_stores, judge
 from salescast.features import point_in_time as feature
 from salescast.ledger.ledger import Ledger
 from salescast.models.forecaster import Forecaster
@@ -20,7 +20,8 @@ from salescast.ordering.replenishment import recent_demand
 from salescast.release import Trial, open_trial, read_trial, write_trial
 from salescast.settings import Settings
 from salescast.stages.configured import champion_release, open_releases
-from salescast.stages.packing import decision_of, publish
+from salescast.stages.gating import decision_of
+from salescast.stages.packing import publish
 from salescast.stages.promotion import rollback
 
 KEY = ["model", "store_id", "item_id", "origin", "date"]
@@ -42,7 +43,7 @@ def start(settings: Settings, version: int, share: float) -> dict[str, Any]:
     trial = Trial(str(version), publish(settings, decision), share)
     write_trial(settings.releases, trial)
     _journal(settings, trial, "start", f"share {share:g}")
-    names = chosen(stores, share, trial.version)
+    names = canary_stores(stores, share, trial.version)
     serves = f"serves {len(names)} of {len(stores)} stores" if names else "is in the shadow"
     return {"version": version, "stores": names, "summary": f"version {version} {serves}"}
 
@@ -105,7 +106,7 @@ def _judge(settings: Settings, trial: Trial, champion: str, scored: pd.DataFrame
     previous = judge(scored, trial.version, champion, bounds)
     if judgement.verdict == "withdraw" and previous.verdict != "withdraw":
         _withdraw(settings, trial, judgement)
-        rollback(settings, int(trial.version), reason=f"in life: {judgement.reason}")
+        rollback(settings, int(trial.version), reason=f"in production: {judgement.reason}")
     return judgement
 
 

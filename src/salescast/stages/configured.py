@@ -15,7 +15,7 @@ from salescast.registry import Registry
 from salescast.release import Bundle, Releases
 from salescast.settings import Settings
 
-WEEK = 7  # days: origins closer together share days, so the gate resamples whole weeks of days
+WEEK = 7  # days: where origins lie closer, the gate sums savings by outcome date
 
 
 def open_registry(settings: Settings) -> Registry:
@@ -81,9 +81,7 @@ def order_cycle(settings: Settings) -> Cycle:
 
 def gate_policy(settings: Settings) -> Policy:
     """Return the bounds of the gate."""
-    plan = settings.backtest
-    overlap = -(-settings.forecast.horizon // plan.every_days)
-    unit, block = ("origin", overlap) if plan.every_days >= WEEK else ("date", WEEK)
+    unit = "origin" if settings.backtest.every_days >= WEEK else "date"
     names = {field.name for field in dataclasses.fields(Policy)}
     bounds = settings.gate.model_dump(include=names)
-    return Policy(**bounds, unit=unit, block=block, seed=settings.model.seed)
+    return Policy(**bounds, unit=unit)

@@ -23,7 +23,8 @@ from salescast.stages.backtesting import scored
 from salescast.stages.configured import gate_policy, open_registry, recipe
 from salescast.stages.progress import steps
 
-TWIN_ORIGINS = 13  # the newest, served by one fit: twins are fitted for the gate alone
+COMPARED = ("champion_version", "verdict", "checks")  # what makes a decision another one
+TWIN_ORIGINS = 13  # the newest, served by one fit: the twin is fitted for the gate alone
 
 
 def gate(settings: Settings) -> dict[str, Any]:
@@ -37,8 +38,8 @@ def gate(settings: Settings) -> dict[str, Any]:
     tables = store.read_all(settings.data)
     evidence = _evidence(settings, registry, tables, (challenger, rival))
     decision = decide(evidence, gate_policy(settings))
-    _record(settings, registry, (challenger, champion), decision)
-    dossier.write(settings, registry, challenger, tables)
+    if _record(settings, registry, (challenger, champion), decision):
+        dossier.write(settings, registry, challenger, tables)
     verdict = "promote" if decision.promote else "refuse: " + "; ".join(decision.reasons)
     return decision.as_dict() | {"version": number, "summary": verdict}
 
@@ -138,39 +139,77 @@ def _record(
     registry: Registry,
     versions: tuple[Version, Version | None],
     decision: Decision,
-) -> None:
-    """Record the decision: in build/, with the run, in the ledger; raise the alarm of a refusal."""
+) -> bool:
+    """Add the decision to the ledger, to build/ and to the run; return whether it is the first.
+
+    A decision never replaces another: `decision-N.json` of the run is decision N of the ledger. A
+    version that has served keeps the tags and the dossier of the decision it was promoted on.
+    """
     challenger, champion = versions
-    result = decision.as_dict() | {
-        "version": challenger.number,
-        "champion": champion.number if champion else None,
-    }
-    path = write_json(settings.build / "decision.json", result)
-    registry.log_artifact(challenger, path)
-    registry.tag(challenger, "gate", result["verdict"])
     entry: Decided = {
         "kind": "gate",
         "model_version": str(challenger.number),
         "champion_version": str(champion.number) if champion else None,
-        "verdict": result["verdict"],
-        "checks": plain(result["checks"]),
+        "verdict": decision.as_dict()["verdict"],
+        "checks": plain(decision.as_dict()["checks"]),
         "origin": pd.Timestamp(challenger.tags["origin"]),
     }
     with Ledger(settings.ledger_url) as ledger:
-        if not _is_recorded(ledger, entry):
+        newest = _newest_decision(ledger, challenger.number)
+        if newest is None or any(newest[key] != dict(entry)[key] for key in COMPARED):
             ledger.record_decision(**entry)
+            newest = _newest_decision(ledger, challenger.number)
+        served = str(challenger.number) in set(ledger.promotions()["model_version"])
         if not decision.promote:
             reasons = {"reasons": list(decision.reasons)}
             refused = alarm("training_refused", f"version {challenger.number}", reasons)
             ledger.record_alarms([refused | {"origin": entry["origin"]}])
+    result = _as_written(newest or {})
+    write_json(settings.build / "decision.json", result)
+    name = f"decision-{result['decision_id']}.json"
+    registry.log_artifact(challenger, write_json(settings.build / "decisions" / name, result))
+    if not served:
+        registry.tag(challenger, "gate", result["verdict"])
+        registry.tag(challenger, "gate_decision", str(result["decision_id"]))
+    return not served
 
 
-def _is_recorded(ledger: Ledger, entry: Decided) -> bool:
-    """Return whether the gate's newest decision on the version is this one, check by check."""
+def decision_of(settings: Settings, version: int | None = None) -> dict[str, Any]:
+    """Return the gate's newest decision in the ledger on a version, or on the last one judged here.
+
+    Raises GateRefused where the ledger has none, or another than build/decision.json.
+    """
+    written = read_json(settings.build / "decision.json", "gate") if version is None else None
+    number = version if written is None else written["version"]
+    with Ledger(settings.ledger_url) as ledger:
+        newest = _newest_decision(ledger, number)
+    if newest is None:
+        raise GateRefused(
+            f"the ledger has no decision on version {number}; run `salescast stage gate`"
+        )
+    decision = _as_written(newest)
+    if written not in (None, decision):
+        raise GateRefused(
+            f"decision.json differs from decision {decision['decision_id']} in the ledger; run "
+            "`salescast stage gate` again"
+        )
+    return decision
+
+
+def _newest_decision(ledger: Ledger, version: int | None) -> dict[str, Any] | None:
     rows = ledger.decisions()
-    rows = rows[(rows["kind"] == "gate") & (rows["model_version"] == entry["model_version"])]
-    if rows.empty:
-        return False
-    newest = rows.iloc[-1]
-    rival = None if pd.isna(newest["champion_version"]) else newest["champion_version"]
-    return (rival, newest["checks"]) == (entry["champion_version"], entry["checks"])
+    rows = rows[(rows["kind"] == "gate") & (rows["model_version"] == str(version))].astype(object)
+    newest = rows.where(rows.notna(), None).tail(1).to_dict("records")
+    return {str(name): value for name, value in newest[0].items()} if newest else None
+
+
+def _as_written(newest: dict[str, Any]) -> dict[str, Any]:
+    """Return a decision of the ledger as decision.json has it."""
+    champion = newest["champion_version"]
+    return {
+        "verdict": newest["verdict"],
+        "checks": newest["checks"],
+        "version": int(newest["model_version"]),
+        "champion": int(champion) if champion else None,
+        "decision_id": int(newest["decision_id"]),
+    }

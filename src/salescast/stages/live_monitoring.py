@@ -16,10 +16,11 @@ from salescast.data.files import read_frame, read_json, write_json
 from salescast.errors import NoChampionError
 from salescast.evaluation import backtest
 from salescast.features import point_in_time as feature
+from salescast.ledger.alarm_handling import list_alarms
 from salescast.ledger.ledger import Ledger
 from salescast.models import response
 from salescast.models.forecaster import Forecaster, quantile_column
-from salescast.monitoring import alarms, live_scores
+from salescast.monitoring import alarm_states, alarms, live_scores, retraining, shift_tests
 from salescast.ordering.orders import item_costs
 from salescast.settings import Settings
 from salescast.stages.configured import champion_release, champion_sequence, open_spool
@@ -55,7 +56,7 @@ def monitor(settings: Settings, today: date | None = None, brief: bool = False) 
             drift, usual = _drift(settings, model, last)
             raised += alarms.drifted(drift, usual, settings.monitoring.drift_threshold)
             summary |= {"live": live, "drift": drift}
-        summary |= _raise(settings, ledger, raised, now)
+        summary |= _raise(settings, ledger, raised, now, brief=brief)
     if brief:
         return summary | {"live": None, "summary": _counted(summary["alarms"], "new alarm")}
     write_json(settings.build / "monitoring.json", summary)
@@ -64,21 +65,35 @@ def monitor(settings: Settings, today: date | None = None, brief: bool = False) 
 
 
 def _raise(
-    settings: Settings, ledger: Ledger, raised: list[alarms.Alarm], now: pd.Timestamp
+    settings: Settings,
+    ledger: Ledger,
+    raised: list[alarms.Alarm],
+    now: pd.Timestamp,
+    *,
+    brief: bool,
 ) -> dict[str, Any]:
-    """Record and send the alarms that are new; return them all, and why to train."""
-    limits, earlier = _limits(settings), ledger.alarms()
-    new = alarms.quiet(raised, earlier, now, limits.cooldown_days)
+    """Open new alarms, resolve those whose cause is over, notify; return both, and why to train."""
+    limits, rows = _limits(settings), _alarm_states(ledger)
+    new = alarm_states.newly_open(raised, rows, now)
     ledger.record_alarms([alarm | {"origin": now} for alarm in new])
-    if not notify(settings.monitoring.notify, new, settings.product.name):
+    tested = set(alarms.SEVERITY) - ({"input_drift"} if brief else set())
+    ledger.record_alarm_events(alarm_states.cleared(raised, rows, tested, now))
+    loud = alarm_states.to_notify(new, rows, now, limits.cooldown_days)
+    if not notify(settings.monitoring.notify, loud, settings.product.name):
         log.warning("the alarms did not reach everybody in monitoring.notify")
-    training = alarms.training(raised, earlier, _days_since_gate(ledger, now), now, limits)
+    days = _days_since_gate(ledger, now)
+    training = retraining.training(raised, _alarm_states(ledger), days, now, limits)
     return {
         "alarms": new,
+        "open_alarms": list_alarms(ledger),
         "raised": raised,
         "training": vars(training) if training else None,
         "drift_threshold": settings.monitoring.drift_threshold,
     }
+
+
+def _alarm_states(ledger: Ledger) -> pd.DataFrame:
+    return alarm_states.states(ledger.alarms(), ledger.alarm_events())
 
 
 def _sentence(summary: dict[str, Any]) -> str:
@@ -87,7 +102,8 @@ def _sentence(summary: dict[str, Any]) -> str:
     reason = f", train: {summary['training']['why']}" if summary["training"] else ""
     return (
         f"{live['forecasts']:,} forecasts, {live['matured']:.0%} with an outcome, {wape}, "
-        f"{_counted(summary['alarms'], 'new alarm')}{reason}"
+        f"{_counted(summary['alarms'], 'new alarm')}, "
+        f"{len(summary['open_alarms'])} open{reason}"
     )
 
 
@@ -133,7 +149,7 @@ def _data_alarms(settings: Settings, tables: Tables, now: pd.Timestamp) -> Itera
     if "weather_forecast" in tables:
         since, issued = last - (WATCHED_DAYS - 1) * DAY, tables["weather_forecast"]
         recent = issued[issued["date"] >= since - alarms.YEAR]
-        yield from alarms.issue_skill(live_scores.doubt(recent), since)
+        yield from alarms.issue_skill(live_scores.issue_uncertainty(recent), since)
 
 
 def _champion_alarms(
@@ -150,11 +166,11 @@ def _champion_alarms(
     scored = _scored(ledger, tables, served, demand, since)
     levels = live_scores.mirrored_quantiles(scored, settings.forecast.quantiles)
     names = [quantile_column(level) for level in levels]
-    found = alarms.of_forecasts(scored, names, _usual_coverage(settings), limits)
-    if demand.empty:
-        return found
-    evidence = model.shift_evidence(demand, (limits.shift, -limits.shift))
-    return alarms.demand_shift(evidence, limits) + found
+    found = shift_tests.forecast_alarms(scored, names, _usual_coverage(settings), limits)
+    evidence = {} if demand.empty else model.shift_evidence(demand, (limits.shift, -limits.shift))
+    if evidence:
+        return shift_tests.demand_shift(evidence, limits) + found
+    return shift_tests.rank_shift(scored, names, limits) + found
 
 
 def _usual_coverage(settings: Settings) -> float:
@@ -188,7 +204,8 @@ def _scored(
     sold = ledger.outcomes(since=since, until=last_day(tables))[[*KEY, "units"]]
     truth = sold.merge(demand[[*KEY, "demand", "sold_out", "rain_probability"]], on=KEY)
     scored = backtest.outcomes(served.assign(model="live"), truth, item_costs(tables))
-    return scored.merge(sold, on=KEY)
+    places = demand[[*KEY, "location_id", "rain_probability"]]
+    return scored.merge(sold, on=KEY).merge(places, on=KEY)
 
 
 def _live(

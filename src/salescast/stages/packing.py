@@ -12,7 +12,7 @@ from salescast import release
 from salescast.contract import schema
 from salescast.contract.schema import Tables
 from salescast.data import store
-from salescast.data.files import plain, present, read_json, replace
+from salescast.data.files import plain, present, replace
 from salescast.errors import DataQualityError, NoChampionError
 from salescast.features.climatology import climatology
 from salescast.models.forecaster import forecast
@@ -67,16 +67,6 @@ def _environment(root: Path) -> dict[str, Any]:
         "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock else None,
         "python": sys.version.split()[0],
     }
-
-
-def decision_of(settings: Settings, version: int | None) -> dict[str, Any]:
-    """Return the gate's decision on a registered version, or on the last one judged here."""
-    path = settings.build / "decision.json"
-    if version is not None:
-        registered = _registered(settings, version)
-        path = open_registry(settings).artifact(registered, "decision.json")
-    decision: dict[str, Any] = read_json(path, "gate")
-    return decision
 
 
 def publish(settings: Settings, decision: dict[str, Any]) -> str:

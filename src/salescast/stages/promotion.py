@@ -20,8 +20,8 @@ from salescast.ledger.ledger import Ledger
 from salescast.release import Release, Trial, write_trial
 from salescast.settings import Settings
 from salescast.stages.configured import open_registry, open_releases
-from salescast.stages.gating import raise_refusal
-from salescast.stages.packing import decision_of, publish
+from salescast.stages.gating import decision_of, raise_refusal
+from salescast.stages.packing import publish
 from salescast.stages.probe import probe
 
 Change = dict[str, Any]

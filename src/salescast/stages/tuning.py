@@ -20,7 +20,8 @@ from salescast.stages.configured import open_registry, recipe
 from salescast.stages.feature_table import build_rows, origins
 from salescast.stages.progress import steps
 
-SEARCHED_ORIGINS = 6  # all before the backtest's, which must not be tuned on
+SEARCHED_ORIGINS = 8  # all before the backtest's, which must not be tuned on
+SEARCHED_WEEKS = 6  # between them, so that they cover the seasons of most of a year
 
 Space = Mapping[str, tuple[float, float]]
 """Bounds of each parameter, searched on a log scale; whole numbers between whole bounds."""
@@ -59,8 +60,7 @@ def _cost_function(settings: Settings) -> Callable[[dict[str, float]], float]:
     """Return a function of parameters: the cost a series and day of a model fitted with them."""
     tables = store.read_all(settings.data)
     trained, tested = origins(settings, tables)
-    week = pd.Timedelta(days=settings.backtest.every_days)
-    searched = [tested[0] - week * i for i in range(2, 2 + SEARCHED_ORIGINS)][::-1]
+    searched = searched_origins(trained[0], tested[0], settings.forecast.horizon)
     rows, how = build_rows(settings, tables, trained, searched), recipe(settings, tables)
     happened = feature.past(tables, searched[0])
     known, served = rows[rows["origin"] < searched[0]], rows[rows["origin"].isin(searched)]
@@ -72,6 +72,16 @@ def _cost_function(settings: Settings) -> Callable[[dict[str, float]], float]:
         return float(outcomes(predictions, truth, costs)["cost"].mean())
 
     return cost
+
+
+def searched_origins(first: pd.Timestamp, tested: pd.Timestamp, horizon: int) -> list[pd.Timestamp]:
+    """Return origins SEARCHED_WEEKS apart whose horizons end before `tested`, oldest first.
+
+    Where history is short they are closer, so that half of it from `first` on is left to learn.
+    """
+    last = tested - pd.Timedelta(days=horizon)
+    apart = min(7 * SEARCHED_WEEKS, (last - first).days // (2 * SEARCHED_ORIGINS))
+    return [last - pd.Timedelta(days=apart * i) for i in reversed(range(SEARCHED_ORIGINS))]
 
 
 def _space(settings: Settings) -> Space:

@@ -5,18 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from salescast.evaluation.gate import Evidence, Measured, Policy, decide
-from salescast.evaluation.inference import paired, per, surely, worse_segments
+from salescast.evaluation.inference import lower_bound, paired, unit_means, worse_segments
 
 POLICY = Policy(
-    min_origins=8,
+    min_origins=13,
     min_saving=0.005,
-    promotion_error=0.01,
-    max_bias=0.15,
-    coverage_80=(0.7, 0.95),
+    promotion_error=0.05,
+    max_bias=0.08,
+    coverage_80=(0.75, 0.85),
     segment_margin=0.05,
     max_foresight=0.7,
     max_refit_change=0.25,
@@ -24,8 +22,6 @@ POLICY = Policy(
     max_model_mb=10.0,
     min_rows_per_second=100.0,
     unit="origin",
-    block=2,
-    seed=1,
 )
 MEASURED = Measured(
     poisoned=0.0,
@@ -41,11 +37,10 @@ COSTS = {
     "weekday_mean": 1.3,
     "blind": 1.1,
     "foresighted": 0.7,
-    "shuffled": 3.0,
 }
 
 
-def make_scored(model="challenger", cost=1.0, origins=12, freq="7D", **columns):
+def make_scored(model="challenger", cost=1.0, origins=26, freq="7D", **columns):
     """Return scored rows of four series that cost `cost` a series-day, give or take."""
     rng = np.random.default_rng(5)
     days = pd.date_range("2024-01-07", periods=origins, freq=freq)
@@ -119,10 +114,10 @@ def test_a_missing_measurement_is_no_passed_check():
 
 
 def test_errors_smaller_than_counts_allow_are_an_alarm():
-    """Whoever forecasts counts to the unit has seen them."""
-    told = make_evidence()
-    known = told.scored.assign(mean=told.scored["actual"] + 0.1)
-    assert failed(decide(replace(told, scored=known), POLICY)) == ["count_noise"]
+    """A forecast that is exact to the unit has seen the count."""
+    evidence = make_evidence()
+    seen = evidence.scored.assign(mean=evidence.scored["actual"] + 0.1)
+    assert failed(decide(replace(evidence, scored=seen), POLICY)) == ["count_noise"]
 
 
 def test_a_challenger_as_dear_as_its_blind_twin_should_be_the_blind_one():
@@ -135,11 +130,10 @@ def test_a_challenger_as_dear_as_its_blind_twin_should_be_the_blind_one():
 @pytest.mark.parametrize("weather", ["none", "climatology"])
 def test_without_issued_weather_there_is_no_twin_to_beat(weather):
     """The check passes and says why."""
-    told = make_evidence(weather=weather, cost=1.2)
-    found = decide(told, POLICY)
-    said = {check.name: check.value for check in found.checks}
-    assert failed(found) == []
-    assert said["weather_earns_its_place"] == {"none": "blind"}.get(weather, weather)
+    decision = decide(make_evidence(weather=weather, cost=1.2), POLICY)
+    values = {check.name: check.value for check in decision.checks}
+    assert failed(decision) == []
+    assert values["weather_earns_its_place"] == {"none": "blind"}.get(weather, weather)
 
 
 def test_a_challenger_dearer_than_a_baseline_is_refused_by_it():
@@ -161,39 +155,37 @@ def test_an_identical_challenger_is_not_promoted():
 
 
 def test_a_saving_too_small_to_matter_is_a_tie():
-    """Surely cheaper, but by less than half a percent."""
+    """Clearly cheaper, but by less than half a percent."""
     decision = decide(make_evidence(champion=make_scored(cost=1.004)), POLICY)
     assert failed(decision) == ["beats_champion"]
 
 
 def test_a_challenger_worse_in_one_store_only_is_refused_there():
-    """Cheaper in sum, surely dearer in s2."""
+    """Cheaper in all, clearly dearer in s2."""
     rows = make_scored(cost=0.8)
     rows.loc[rows["store_id"] == "s2", "cost"] *= 1.4
-    told = make_evidence(champion=make_scored(), cost=0.9)
-    told = replace(
-        told, scored=pd.concat([rows, told.scored[told.scored["model"] != "challenger"]])
-    )
-    loose = replace(POLICY, max_foresight=9.0)
-    decision = decide(told, loose)
+    evidence = make_evidence(champion=make_scored(), cost=0.9)
+    others = evidence.scored[evidence.scored["model"] != "challenger"]
+    evidence = replace(evidence, scored=pd.concat([rows, others]))
+    decision = decide(evidence, replace(POLICY, max_foresight=9.0))
     assert failed(decision) == ["no_store_worse"]
-    assert "s2 (1.12 ×)" in decision.reasons[0]
+    assert "s2 (" in decision.reasons[0]
 
 
 def test_a_champion_without_common_origins_is_no_comparison():
     """Promotion needs the same origins."""
     champion = make_scored(cost=9.0)
     champion[["origin", "date"]] += pd.Timedelta(days=3)
-    assert "only 0 origins are common" in decide(make_evidence(champion), POLICY).reasons[0]
+    assert "0 common origins" in decide(make_evidence(champion), POLICY).reasons[0]
 
 
 def test_a_new_store_does_not_tilt_the_comparison():
     """What the champion never forecast is left out on both sides."""
     champion = make_scored(cost=1.1)
     known = champion[champion["store_id"] == "s1"]
-    ours = make_scored()
-    ours.loc[ours["store_id"] == "s2", "cost"] *= 50
-    assert paired(ours, known)["store_id"].unique().tolist() == ["s1"]
+    rows = make_scored()
+    rows.loc[rows["store_id"] == "s2", "cost"] *= 50
+    assert paired(rows, known)["store_id"].unique().tolist() == ["s1"]
 
 
 def test_no_rows_at_all_are_refused():
@@ -209,7 +201,7 @@ def test_a_decision_is_the_same_each_time():
 
 def test_a_saving_by_luck_in_one_origin_is_not_sure():
     """One lucky week among many losing ones leaves the lower bound below zero."""
-    assert surely([-1.0] * 11 + [14.0], 2, seed=1) < 0
+    assert lower_bound([-1.0] * 12 + [15.0], 0.05) < 0
 
 
 def test_origins_a_day_apart_are_compared_by_the_days_they_forecast():
@@ -218,35 +210,13 @@ def test_origins_a_day_apart_are_compared_by_the_days_they_forecast():
     champion = make_scored("champion", 1.6, **daily)
     evidence = make_evidence(champion, **daily)
 
-    by_origin = decide(evidence, replace(POLICY, block=14))
-    by_day = decide(evidence, replace(POLICY, unit="date", block=7))
-
-    assert "beats_champion" in failed(by_origin)
-    assert failed(by_day) == []
+    assert failed(decide(evidence, replace(POLICY, unit="date"))) == []
 
 
 def test_the_mean_by_day_is_that_of_all_rows():
     """The first and last days have fewer rows, and count for as much less."""
     rows = make_scored(origins=5, freq="D")
-    assert np.mean(per("date", rows, "cost")) == pytest.approx(rows["cost"].mean())
-
-
-def test_too_few_origins_are_never_sure():
-    """Two origins that share days are hardly one."""
-    assert surely([1.0, 1.0], 2, seed=1) == float("-inf")
-
-
-def test_origins_that_hang_together_are_less_sure():
-    """Each saving stands twice in a row: half as much is known as it seems."""
-    values = list(np.repeat(np.random.default_rng(3).normal(0.3, 1, 20), 2))
-    assert surely(values, 2, seed=1) < surely(values, 1, seed=1)
-
-
-@settings(max_examples=30)
-@given(st.lists(st.floats(-100, 100), min_size=4, max_size=40), st.integers(1, 3))
-def test_the_sure_saving_is_never_above_the_mean(values, block):
-    """A lower bound lies below."""
-    assert surely(values, block, seed=1) <= np.mean(values) + 1e-9
+    assert np.mean(unit_means("date", rows, "cost")) == pytest.approx(rows["cost"].mean())
 
 
 def test_among_many_segments_chance_alone_condemns_few():
@@ -256,6 +226,6 @@ def test_among_many_segments_chance_alone_condemns_few():
     condemned = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        ours, theirs = (rows.assign(cost=rng.gamma(2, 0.5, len(rows))) for _ in range(2))
-        condemned += worse_segments(paired(ours, theirs), 0.0, block=2)["worse"].any()
+        one, other = (rows.assign(cost=rng.gamma(2, 0.5, len(rows))) for _ in range(2))
+        condemned += worse_segments(paired(one, other), 0.0, "origin", 0.05)["worse"].any()
     assert condemned <= 3

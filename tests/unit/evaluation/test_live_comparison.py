@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salescast.evaluation.live_comparison import MIN_ORIGINS, chosen, judge, takes
+from salescast.evaluation.live_comparison import MIN_ORIGINS, canary_stores, in_canary, judge
 
 STORES = [f"store-{i}" for i in range(2000)]
-BOUNDS = (0.7, 0.95)
+BOUNDS = (0.75, 0.85)
 
 
-def make_scored(factor: float = 1.0, origins: int = 20, seed: int = 1) -> pd.DataFrame:
+def make_scored(factor: float = 1.0, origins: int = 28, seed: int = 1) -> pd.DataFrame:
     """Return outcomes of versions 1 and 2, the second's costs `factor` times the first's."""
     rng = np.random.default_rng(seed)
     days = pd.date_range("2024-01-01", periods=origins)
@@ -28,19 +28,19 @@ def make_scored(factor: float = 1.0, origins: int = 20, seed: int = 1) -> pd.Dat
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
 def test_a_canary_serves_about_its_share_of_stores(share):
     """None at 0, all at 1."""
-    assert len(chosen(STORES, share, "7")) == pytest.approx(share * len(STORES), abs=70)
+    assert len(canary_stores(STORES, share, "7")) == pytest.approx(share * len(STORES), abs=70)
 
 
 @given(st.text(max_size=20), st.floats(0, 1), st.floats(0, 1))
 def test_a_store_stays_when_the_share_grows(store, share, more):
     """Whoever met the canary meets it until it is withdrawn."""
     least, most = sorted([share, more])
-    assert takes(store, most, "7") or not takes(store, least, "7")
+    assert in_canary(store, most, "7") or not in_canary(store, least, "7")
 
 
 def test_the_next_canary_meets_other_stores():
     """Else the same few would always bear the risk."""
-    first, second = (set(chosen(STORES, 0.1, version)) for version in ("7", "8"))
+    first, second = (set(canary_stores(STORES, 0.1, version)) for version in ("7", "8"))
     assert len(first & second) < len(first) / 3
 
 
@@ -48,7 +48,7 @@ def test_the_next_canary_meets_other_stores():
     ("factor", "verdict"), [(0.8, "promising"), (1.0, "undecided"), (1.25, "withdraw")]
 )
 def test_money_decides(factor, verdict):
-    """Surely cheaper, as dear, surely dearer."""
+    """Clearly cheaper, equal, clearly dearer."""
     found = judge(make_scored(factor), "2", "1", BOUNDS)
     assert found.verdict == verdict
     assert found.low <= found.saved <= found.high
@@ -78,9 +78,3 @@ def test_only_forecasts_that_both_made_count():
     )
     alone = judge(pd.concat([scored, before]), "2", "1", BOUNDS)
     assert alone == judge(scored, "2", "1", BOUNDS)
-
-
-def test_an_equal_challenger_is_seldom_withdrawn():
-    """On one day out of a hundred, by the interval; of 60 worlds hardly any."""
-    verdicts = [judge(make_scored(1.0, seed=seed), "2", "1", BOUNDS).verdict for seed in range(60)]
-    assert verdicts.count("withdraw") <= 3

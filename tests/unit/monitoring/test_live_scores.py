@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salescast.monitoring.live_scores import (
-    doubt,
     drift,
+    issue_uncertainty,
     live_scorecard,
     psi,
     same_season,
@@ -80,7 +80,7 @@ def test_usual_drift_is_that_of_the_oddest_earlier_stretch():
 
 def make_issues(chances):
     """Return issues about one date by lead: what they say of each place."""
-    told = [
+    rows = [
         {
             "location_id": place,
             "issued_at": pd.Timestamp("2025-03-10") - pd.Timedelta(days=lead),
@@ -90,7 +90,7 @@ def make_issues(chances):
         for lead, each in chances.items()
         for place, chance in enumerate(each)
     ]
-    return pd.DataFrame(told)
+    return pd.DataFrame(rows)
 
 
 @pytest.mark.parametrize(
@@ -101,13 +101,13 @@ def make_issues(chances):
         ((0.1, 0.1), (0.5, 0.5), 0.09 / 0.34),
     ],
 )
-def test_doubt_is_what_the_last_issue_leaves_of_it(one, two, expected):
+def test_uncertainty_is_what_the_last_issue_leaves(one, two, expected):
     """Over all places, beside the issue of the day before."""
-    left = doubt(make_issues({1: one, 2: two, 3: (0.5, 0.5)}))
+    left = issue_uncertainty(make_issues({1: one, 2: two, 3: (0.5, 0.5)}))
     assert left.to_numpy() == pytest.approx([expected])
 
 
-def test_days_without_doubt_or_without_both_issues_tell_nothing():
+def test_days_without_uncertainty_or_without_both_issues_tell_nothing():
     """A dry season, or a feed that skips days, neither is better nor worse."""
-    assert doubt(make_issues({1: (0.0,), 2: (0.0,)})).empty
-    assert doubt(make_issues({1: (0.5,), 3: (0.5,)})).empty
+    assert issue_uncertainty(make_issues({1: (0.0,), 2: (0.0,)})).empty
+    assert issue_uncertainty(make_issues({1: (0.5,), 3: (0.5,)})).empty
