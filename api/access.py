@@ -20,7 +20,7 @@ from salescast.settings import Serving
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 REREAD_SECONDS = 1.0  # a revoked key stops working within this time
 MAX_CALLERS = 10_000  # remembered; beyond it the least recent one is forgotten
-WRITING = frozenset({"/v1/outcomes"})
+WRITING = ("/v1/outcomes", "/v1/alarms/")  # paths that begin so need the scope write
 
 
 class Refused(Exception):  # noqa: N818 - the name is the verdict
@@ -60,7 +60,7 @@ class Access:
         limits = self._spend(scope["caller"], now)
         if key is None:
             raise Refused(401, limits | {"WWW-Authenticate": "Bearer"})
-        if ("write" if path in WRITING else "read") not in key.scopes:
+        if ("write" if path.startswith(WRITING) else "read") not in key.scopes:
             raise Refused(403, limits)
         return limits
 

@@ -32,8 +32,7 @@ CHANGES = {
     "config.toml": {
         'currency = "USD"': 'currency = "EUR"',
         'kind = "integrated"': 'kind = "boosting"  ',
-        "cutoffs = 26": "cutoffs = 6",
-        "min_origins = 8": "min_origins = 4",
+        "cutoffs = 26": "cutoffs = 13",
     },
     "src/salescast/features/point_in_time.py": {
         '    "temp_anomaly",\n': '    "temp_anomaly",\n    "heat",\n',

@@ -244,7 +244,7 @@ def test_a_model_worse_in_one_store_only_is_refused_there(shop):
     spoilt = ours.assign(
         stock_target=np.where(there, 3 * ours["stock_target"], ours["stock_target"])
     )
-    assert shop.refused(spoilt, blind.assign(model=CHALLENGER)) == ["no_store_worse"]
+    assert "no_store_worse" in shop.refused(spoilt, blind.assign(model=CHALLENGER))
 
 
 def test_a_refit_on_corrupted_units_disagrees_with_the_judged_fit(shop):
