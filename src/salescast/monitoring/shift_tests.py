@@ -75,9 +75,9 @@ def demand_shift(rows: Mapping[float, pd.DataFrame], limits: Limits) -> list[Ala
 def rank_shift(scored: pd.DataFrame, levels: Sequence[str], limits: Limits) -> list[Alarm]:
     """Return an alarm where outcomes lie on one side of any model's forecasts in a stream.
 
-    `scored`: served forecasts of one lead with location_id, rain_probability and `units`;
-    `levels`: see `ranks`. The noise of a stream's daily mean rank is estimated from its changes from day to day (von Neumann
-    1941), which a lasting shift does not inflate.
+    `scored`: served forecasts of one lead with location_id, item_id, rain_probability and `units`;
+    `levels`: see `ranks`. The noise of a stream's daily mean rank is estimated from its changes
+    from day to day (von Neumann 1941), which a lasting shift does not inflate.
     """
     rows = scored.assign(rank=ranks(scored, levels)) if len(scored) else scored.assign(rank=0.5)
     tests: list[tuple[Floats, str, pd.DatetimeIndex, dict[str, Any]]] = []
