@@ -192,7 +192,7 @@ TABLES: Mapping[str, tuple[str, Callable[[Result], list[dict[str, Any]]]]] = {
         "orders",
         _row("origin", "due", "units", "spend", "expected_cost", "planner_units", "planner_cost"),
     ),
-    "monitor": ("alarms", lambda result: result["alarms"]),
+    "monitor": ("alarms", lambda result: result["open_alarms"]),
 }
 """Stage → the table that Prefect's pages show of its result."""
 

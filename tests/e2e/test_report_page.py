@@ -16,7 +16,7 @@ GROUND = "getComputedStyle(document.body).backgroundColor"
 def pages(tmp_path: Path) -> list[Path]:
     """Write both pages."""
     live = make_scored(("live",))
-    summary = make_summary(live, alarms=[make_alarm()])
+    summary = make_summary(live, open_alarms=[make_alarm()])
     return [
         write_scorecard(make_card(), tmp_path / "scorecard.html", "USD"),
         write_monitoring(summary, live, tmp_path / "report.html"),

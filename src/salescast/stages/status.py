@@ -32,7 +32,7 @@ def status(settings: Settings) -> dict[str, Any]:
         "runs": {flow: _moment(path) for flow, path in runs.items()},
         "origin": _written(settings, "orders.json", "order").get("origin"),
         "monitored": monitoring.get("origin"),
-        "alarms": monitoring.get("raised", []),
+        "alarms": monitoring.get("open_alarms", []),
         "training": monitoring.get("training"),
     }
     # simulated: from here

@@ -49,13 +49,14 @@ def make_summary(scored: pd.DataFrame, **parts: Any) -> dict[str, Any]:
         "live": live,
         "drift": {"level": 0.1, "rain_mm": 0.4},
         "drift_threshold": 0.25,
-        "alarms": [],
+        "open_alarms": [],
     } | parts
 
 
 def make_alarm(**parts: Any) -> dict[str, Any]:
     """Return an alarm about drift."""
-    alarm = {"name": "input_drift", "severity": "ticket", "subject": "rain_mm"}
+    alarm = {"name": "input_drift", "severity": "ticket", "subject": "rain_mm", "state": "open"}
+    alarm |= {"origin": "2024-03-01", "day": None, "person": None, "reason": None}
     return alarm | {"evidence": {"psi": 0.4, "threshold": 0.25}} | parts
 
 
@@ -121,7 +122,7 @@ def test_alarms_are_escaped(tmp_path: Path) -> None:
     """Whatever an alarm quotes from the data is text."""
     scored = make_scored(("live",))
     alarm = make_alarm(severity='"><b>', subject="<img src=x>", evidence={"<i>": "<u>"})
-    page = _monitoring(tmp_path, make_summary(scored, alarms=[alarm]), scored)
+    page = _monitoring(tmp_path, make_summary(scored, open_alarms=[alarm]), scored)
     assert not {"b", "img", "i", "u"} & {tag for tag, _ in _Tags(page).found}
 
 
@@ -157,7 +158,7 @@ def test_the_same_input_makes_the_same_bytes(tmp_path: Path, kind: str) -> None:
 
 def _pages(tmp_path: Path) -> list[str]:
     scored = make_scored(("live",))
-    summary = make_summary(scored, alarms=[make_alarm()])
+    summary = make_summary(scored, open_alarms=[make_alarm()])
     return [_scorecard(tmp_path, make_card()), _monitoring(tmp_path, summary, scored)]
 
 
@@ -198,8 +199,11 @@ def test_ids_are_unique_on_a_page(tmp_path: Path) -> None:
 def test_an_alarm_shows_severity_subject_and_evidence(tmp_path: Path) -> None:
     """Severity is a word, not only a colour."""
     scored = make_scored(("live",))
-    page = _monitoring(tmp_path, make_summary(scored, alarms=[make_alarm()]), scored)
-    assert re.search(r"ticket +input drift : rain_mm +\(psi 0.400, threshold 0.250\)", _words(page))
+    page = _monitoring(tmp_path, make_summary(scored, open_alarms=[make_alarm()]), scored)
+    assert re.search(
+        r"ticket +input drift : rain_mm, open since 2024-03-01 +\(psi 0.400, threshold 0.250\)",
+        _words(page),
+    )
 
 
 def test_drift_says_how_many_inputs_are_beyond_the_threshold(tmp_path: Path) -> None:
