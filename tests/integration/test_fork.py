@@ -35,10 +35,17 @@ CHANGES = {
         "cutoffs = 26": "cutoffs = 13",
     },
     "src/salescast/features/point_in_time.py": {
-        '    "temp_anomaly",\n': '    "temp_anomaly",\n    "heat",\n',
-        '        "storm": outlook': (
-            '        "heat": np.maximum(outlook.temp_anomaly + normal.temp_c - 15.0, 0.0)[place],\n'
-            '        "storm": outlook'
+        '"storm", "spell", "temp_anomaly")': '"storm", "spell", "temp_anomaly", "heat")',
+        '    return columns | {"normal_probability"': (
+            '    heat = np.maximum(columns["temp_anomaly"] + normal.temp_c - 15.0, 0.0)\n'
+            '    columns["heat"] = heat\n'
+            '    return columns | {"normal_probability"'
+        ),
+        "return drivers.observed_columns(rain, temp, drivers.climate(rain, temp, days, days))": (
+            "normal = drivers.climate(rain, temp, days, days)\n"
+            "    columns = drivers.observed_columns(rain, temp, normal)\n"
+            '    heat = np.maximum(columns["temp_anomaly"] + normal.temp_c - 15.0, 0.0)\n'
+            '    return columns | {"heat": heat}'
         ),
     },
 }
