@@ -1,6 +1,6 @@
 """What every feed delivers: contract rows, each with the moment at which it became known.
 
-Where a row does not say when it became known, its moment is null until `settle` compares the
+Where a row does not say when it became known, its moment is null until `new_rows` compares the
 delivery with what is stored.
 """
 
@@ -33,7 +33,7 @@ class Delivery(dict[str, pd.DataFrame]):
 
 
 @dataclass(frozen=True)
-class Settled:
+class NewRows:
     """A delivery with all moments known. Counts of rows by table.
 
     `stored_already` say what is stored already; `waiting` speak of a day that is not over.
@@ -44,12 +44,12 @@ class Settled:
     waiting: dict[str, int] = field(default_factory=dict)
 
 
-def settle(
+def new_rows(
     delivery: Tables,
     stored: Tables,
     window: tuple[pd.Timestamp | None, pd.Timestamp],
     now: pd.Timestamp,
-) -> Settled:
+) -> NewRows:
     """Return the rows that are news, each with the moment it became known.
 
     A table's first load is taken to be known as each day ended (stores and items: always). Later,
@@ -68,7 +68,7 @@ def settle(
         waiting[name] = len(rows) - len(fresh)
         tables[name] = _dated(name, fresh, stored.get(name), window)
         already[name] = len(fresh) - len(tables[name])
-    return Settled(tables, already, waiting)
+    return NewRows(tables, already, waiting)
 
 
 def _in_order(moments: pd.Series, window: tuple[pd.Timestamp | None, pd.Timestamp]) -> bool:

@@ -1,7 +1,7 @@
 """Where rows come from: raw in, contract tables out.
 
 A feed delivers the rows that became known before `until`, at least those known since `since`; None
-asks for all. What is stored already is left out later, by `delivery.settle`.
+asks for all. What is stored already is left out later, by `delivery.new_rows`.
 Another package adds a kind of feed by an entry point of the group `salescast.feeds`.
 """
 

@@ -40,7 +40,7 @@ def feed(
 ) -> Feed:
     """Return a feed that reads `folder` anew on every call; optional tables may be absent.
 
-    It delivers every row known before `until`; what is stored already is for `settle` to find.
+    It delivers every row known before `until`; what is stored already is for `new_rows` to find.
     Raises DataQualityError naming the file, and the column and row where there is one.
     """
     form = form or FileFormat()

@@ -68,10 +68,10 @@ def read(data: Path, table: str, keep: Keep | None = None) -> pd.DataFrame:
 
 
 def _joined(files: Sequence[Path], table: str, each: Any, keep: Keep | None = None) -> pd.DataFrame:
-    def wanted(path: Path) -> pa.Table:
+    def kept(path: Path) -> pa.Table:
         return _month(path, table) if keep is None else keep(_month(path, table))
 
-    return _frame(pa.concat_tables(list(each(wanted, files))))
+    return _frame(pa.concat_tables(list(each(kept, files))))
 
 
 def _frame(rows: pa.Table) -> pd.DataFrame:
@@ -108,12 +108,12 @@ def read_part(data: Path, store_ids: Sequence[str]) -> dict[str, pd.DataFrame]:
         for column, values in (("store_id", store_ids), ("location_id", places))
     }
 
-    def theirs(rows: pa.Table) -> pa.Table:
+    def of_stores(rows: pa.Table) -> pa.Table:
         for column in set(ids) & set(rows.column_names):
             rows = rows.filter(pc.is_in(rows[column], ids[column]))
         return rows
 
-    return {table: read(data, table, theirs) for table in TABLES}
+    return {table: read(data, table, of_stores) for table in TABLES}
 
 
 def read_days(data: Path) -> dict[str, pd.DataFrame]:

@@ -11,7 +11,7 @@ import pandas as pd
 from salescast import quality
 from salescast.contract.schema import Tables, close_of, last_day, last_updates
 from salescast.data import store, versions
-from salescast.data.delivery import Feed, Settled, settle
+from salescast.data.delivery import Feed, NewRows, new_rows
 from salescast.data.feeds import open_feed
 from salescast.data.files import write_json
 from salescast.errors import ConfigError, DataQualityError, StoreUnavailableError
@@ -46,17 +46,17 @@ def ingest(
     if since is not None and moment <= since:
         return _too_early(day, since)
     delivery = (feed or open_feed(settings.feed, settings.root))(since, moment)
-    settled = settle(delivery, stored, (since, moment), pd.Timestamp.now("UTC").tz_localize(None))
+    news = new_rows(delivery, stored, (since, moment), pd.Timestamp.now("UTC").tz_localize(None))
     folder = None if dry_run else settings.build
     rules = quality.adjusted(settings.quality.checks)
-    verdict = quality.check_delivery(settled.tables, stored, moment, folder, rules)
+    verdict = quality.check_delivery(news.tables, stored, moment, folder, rules)
     if verdict.status == "rejected":
         raise DataQualityError(
             f"delivery up to {day} rejected{_kept(folder)}: {verdict.reasons('critical')}"
         )
     accepted = {name: len(rows) for name, rows in verdict.accepted.items()}
     written = accepted if dry_run else store.append(settings.data, verdict.accepted)
-    return _account(delivery, settled, verdict, written) | {"dry_run": dry_run}
+    return _account(delivery, news, verdict, written) | {"dry_run": dry_run}
 
 
 def _too_early(day: date, since: pd.Timestamp) -> dict[str, Any]:
@@ -73,12 +73,12 @@ def _kept(folder: Path | None) -> str:
 
 
 def _account(
-    delivery: Tables, settled: Settled, verdict: quality.Verdict, written: dict[str, int]
+    delivery: Tables, news: NewRows, verdict: quality.Verdict, written: dict[str, int]
 ) -> dict[str, Any]:
     """Return what became of every delivered row, in numbers and in a sentence."""
     delivered = sum(map(len, delivery.values()))
     new, bad = sum(written.values()), sum(map(len, verdict.quarantined.values()))
-    waiting, left_out = sum(settled.waiting.values()), getattr(delivery, "left_out", ())
+    waiting, left_out = sum(news.waiting.values()), getattr(delivery, "left_out", ())
     stored_already = delivered - new - bad - waiting
     day = verdict.as_dict()["until"]
     parts = [f"{new:,} new rows up to {day}" if new or bad else f"nothing new up to {day}"]
@@ -92,7 +92,7 @@ def _account(
         "rows": written,
         "delivered": {name: len(rows) for name, rows in delivery.items()},
         "stored_already": stored_already,
-        "waiting": settled.waiting,
+        "waiting": news.waiting,
         "quarantined": bad,
         "left_out": list(left_out),
         "warnings": warnings,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salescast.contract.schema import TABLES, as_of, close_of, conform, latest
-from salescast.data.delivery import ALWAYS_KNOWN, settle
+from salescast.data.delivery import ALWAYS_KNOWN, new_rows
 from tests.builders import make_items, make_plan, make_sales, make_stores
 
 DAY = pd.Timedelta(days=1)
@@ -24,7 +24,7 @@ def load(delivery: dict, stored: dict, until: pd.Timestamp, now: pd.Timestamp = 
     """Return what is stored after a delivery of rows without moments."""
     delivered = {name: silent(name, rows) for name, rows in delivery.items()}
     since = min((rows["recorded_at"].max() for rows in stored.values()), default=None)
-    news = settle(delivered, stored, (since, until), now).tables
+    news = new_rows(delivered, stored, (since, until), now).tables
     return {name: pd.concat([stored.get(name), rows]) for name, rows in news.items()}
 
 
@@ -102,7 +102,7 @@ def test_rows_that_say_when_they_became_known_but_come_late_become_known_now():
     stored = {"sales": sales[~held_back]}
     since, until = sales["recorded_at"].max(), close_of(sales["date"].max() + 3 * DAY)
 
-    news = settle({"sales": sales}, stored, (since, until), LATER).tables["sales"]
+    news = new_rows({"sales": sales}, stored, (since, until), LATER).tables["sales"]
 
     old = news["date"] < sales["date"].max()
     assert set(news["store_id"]) == {"s2"}
@@ -114,7 +114,7 @@ def test_the_rows_of_an_ordinary_delivery_stay_as_they_are():
     sales = make_sales(5)
     window = (sales["recorded_at"].min(), FIRST_LOAD)
 
-    assert settle({"sales": sales}, {}, window, LATER).tables["sales"] is sales
+    assert new_rows({"sales": sales}, {}, window, LATER).tables["sales"] is sales
 
 
 @pytest.mark.parametrize(
@@ -132,19 +132,19 @@ def test_a_day_that_is_not_over_at_its_store_waits(zone, now, waiting):
     sales = silent("sales", make_sales(5, stores=1, items=1))
     delivery = {"stores": make_stores(1, timezone=zone), "sales": sales}
 
-    settled = settle(delivery, {}, (None, FIRST_LOAD), pd.Timestamp(now))
+    result = new_rows(delivery, {}, (None, FIRST_LOAD), pd.Timestamp(now))
 
-    assert settled.waiting["sales"] == waiting
+    assert result.waiting["sales"] == waiting
 
 
 def test_a_plan_without_moments_is_known_when_it_is_delivered():
     """The promotions of next week are there to forecast with."""
     plan = silent("plan", make_plan(30))
 
-    settled = settle({"plan": plan}, {}, (None, FIRST_LOAD), LATER)
+    result = new_rows({"plan": plan}, {}, (None, FIRST_LOAD), LATER)
 
-    assert len(settled.tables["plan"]) == len(plan)
-    assert settled.tables["plan"]["recorded_at"].max() < FIRST_LOAD
+    assert len(result.tables["plan"]) == len(plan)
+    assert result.tables["plan"]["recorded_at"].max() < FIRST_LOAD
 
 
 def _disturbed(rng: np.random.Generator, whole: pd.DataFrame) -> pd.DataFrame:
@@ -172,9 +172,9 @@ def test_no_row_of_a_disturbed_delivery_is_lost(seed):
     for until in UNTILS:
         rows = _disturbed(rng, whole)
         since = stored["sales"]["recorded_at"].max() if stored and len(stored["sales"]) else None
-        settled = settle({"sales": rows}, stored, (since, until), LATER)
-        news, waiting = settled.tables["sales"], settled.waiting.get("sales", 0)
-        assert len(news) + settled.stored_already.get("sales", 0) + waiting == len(rows)
+        result = new_rows({"sales": rows}, stored, (since, until), LATER)
+        news, waiting = result.tables["sales"], result.waiting.get("sales", 0)
+        assert len(news) + result.stored_already.get("sales", 0) + waiting == len(rows)
         assert (news["recorded_at"] < until).all()
         stored["sales"] = conform("sales", pd.concat([stored.get("sales"), news]))
         over = rows["recorded_at"].fillna(rows["date"] + DAY - pd.Timedelta("1s")) < until
