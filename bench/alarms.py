@@ -23,7 +23,7 @@ from salescast.contract.schema import close_of
 from salescast.evaluation import backtest
 from salescast.features import point_in_time
 from salescast.models import forecaster, make
-from salescast.monitoring import alarms, live_scores
+from salescast.monitoring import alarms, live_scores, shift_tests
 from salescast.monitoring.alarms import Limits
 from salescast.ordering.orders import unit_costs
 from salescast.settings import read_settings
@@ -77,11 +77,11 @@ def asked(
     scored = backtest.outcomes(served, truth, costs)
     scored = scored.merge(truth[["store_id", "item_id", "date", "units"]])
     levels = [forecaster.quantile_column(q) for q in how.quantiles]
-    uncertainty = live_scores.doubt(tables["weather_forecast"])
+    uncertainty = live_scores.issue_uncertainty(tables["weather_forecast"])
     for day in pd.date_range(cutoff + DAY, end):
         so_far = {shift: part[part["date"] <= day] for shift, part in evidence.items()}
-        found = alarms.demand_shift(so_far, bars)
-        found += alarms.of_forecasts(scored[scored["date"] <= day], levels, 0.88, bars)
+        found = shift_tests.demand_shift(so_far, bars)
+        found += shift_tests.forecast_alarms(scored[scored["date"] <= day], levels, 0.88, bars)
         skill = uncertainty[uncertainty.index <= day]
         found += alarms.issue_skill(skill, day - (WATCHED_DAYS - 1) * DAY)
         yield day, found

@@ -17,7 +17,7 @@ from bench.flow import CLI, ROOT
 from bench.retail import FOLDER, Figure, publish
 from salescast.stages import STAGES
 
-SMALL = {"demo": "small", "cutoffs = 26": "cutoffs = 8", "min_origins = 8": "min_origins = 4"}
+SMALL = {"demo": "small", "cutoffs = 26": "cutoffs = 13"}
 LEFT_OUT = {"ingest", "version", "answer", "monitor", "canary"}
 TABLES = ("features", "predictions", "forecasts", "orders")
 IGNORED = {"made_at", "model_version"}  # differ between any two runs
