@@ -159,6 +159,17 @@ def test_a_refused_version_is_not_promoted_whoever_approves(settings):
     assert journal(settings).empty
 
 
+def test_a_decision_that_differs_from_the_ledgers_is_refused(settings):
+    """An edited file promotes nothing."""
+    check = {"name": "bias", "passed": False, "reason": "bias is +40%"}
+    record_decision(settings, 1, "refuse", [check])
+    path = settings.build / "decision.json"
+    path.write_text(path.read_text("utf-8").replace("refuse", "promote"), "utf-8")
+    with pytest.raises(GateRefused, match="differs from decision"):
+        promote(settings)
+    assert journal(settings).empty
+
+
 def test_a_version_compared_with_another_champion_is_not_promoted(settings):
     """What the gate compared it with serves no longer: it has to be judged anew."""
     promote(settings, 1)
