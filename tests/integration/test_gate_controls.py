@@ -53,7 +53,7 @@ class Shop:
     recipe: Recipe
     policy: Policy
     happened: pd.DataFrame
-    came: pd.DataFrame
+    recent: pd.DataFrame
     model: Forecaster
     predictions: pd.DataFrame
 
@@ -65,7 +65,7 @@ class Shop:
     def scored(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """Return predictions with their outcomes and costs."""
         costs = unit_costs(schema.latest("items", self.tables["items"]))
-        return outcomes(predictions, uncensor(self.came), costs)
+        return outcomes(predictions, uncensor(self.recent), costs)
 
     def refused(
         self,
@@ -75,8 +75,10 @@ class Shop:
     ) -> list[str]:
         """Return the checks that a challenger with these predictions fails."""
         rest = self.predictions[self.predictions["model"] != CHALLENGER]
-        ours = self.predictions[self.predictions["model"] == CHALLENGER]
-        all_of = pd.concat([ours if challenger is None else challenger, rest], ignore_index=True)
+        forecasts = self.predictions[self.predictions["model"] == CHALLENGER]
+        all_of = pd.concat(
+            [forecasts if challenger is None else challenger, rest], ignore_index=True
+        )
         rival = None if champion is None else self.scored(champion)
         evidence = Evidence(self.scored(all_of), rival, "accepted", "issued", measured)
         return [check.name for check in decide(evidence, self.policy).checks if not check.passed]
@@ -92,9 +94,9 @@ def shop() -> Shop:
     tested = [last - pd.Timedelta(days=14 + 7 * i) for i in reversed(range(CUTOFFS))]
     trained = [last - pd.Timedelta(days=15 * i) for i in range(HISTORY // 15)]
     rows = point_in_time.build(tables, sorted({*trained, *tested}))
-    happened, came = (point_in_time.past(tables, day) for day in (tested[0], last))
+    happened, recent = (point_in_time.past(tables, day) for day in (tested[0], last))
     fitted = fits(rows, lambda _: happened, tested, CUTOFFS, how)
-    found = [predictions_of(fitted, how), twins(rows, happened, came, tested, how)]
+    found = [predictions_of(fitted, how), twins(rows, happened, recent, tested, how)]
     model = fitted[0].model
     return Shop(
         tables,
@@ -103,7 +105,7 @@ def shop() -> Shop:
         how,
         gate_policy(settings),
         happened,
-        came,
+        recent,
         model,
         pd.concat(found, ignore_index=True),
     )
@@ -186,18 +188,20 @@ def test_poison_spares_what_was_known(shop):
 def test_observed_weather_in_the_test_window_is_better_than_plausible(shop):
     """Served the weather that came instead of the issue."""
     served = shop.rows[shop.rows["origin"].isin(shop.tested)].reset_index(drop=True)
-    leaked = shop.served(shop.model, foresighted(served, shop.came))
+    leaked = shop.served(shop.model, foresighted(served, shop.recent))
     assert shop.refused(leaked) == ["plausible"]
 
 
 def test_actual_units_among_the_features_are_below_count_noise(shop):
     """Whoever knows the outcome errs less than counting allows."""
-    ours = shop.served(shop.model)
+    forecasts = shop.served(shop.model)
     key = ["store_id", "item_id", "date"]
-    actual = ours[key].merge(shop.came, on=key, how="left")["units"].fillna(ours["mean"])
-    columns = [name for name in ours if name == "mean" or name.startswith("p")]
-    told = ours.assign(**dict.fromkeys([*columns, "stock_target"], actual.to_numpy()))
-    assert "count_noise" in shop.refused(told)
+    actual = (
+        forecasts[key].merge(shop.recent, on=key, how="left")["units"].fillna(forecasts["mean"])
+    )
+    columns = [name for name in forecasts if name == "mean" or name.startswith("p")]
+    perfect = forecasts.assign(**dict.fromkeys([*columns, "stock_target"], actual.to_numpy()))
+    assert "count_noise" in shop.refused(perfect)
 
 
 def test_a_shuffled_target_is_refused_by_the_baselines(shop):
@@ -211,10 +215,12 @@ def test_a_shuffled_target_is_refused_by_the_baselines(shop):
 
 def test_a_noise_model_is_dearer_than_the_weekday_mean(shop):
     """Means and quantiles thrown about at random."""
-    ours, rng = shop.served(shop.model), np.random.default_rng(1)
-    noise = np.exp(rng.normal(0, 1.0, len(ours)))
-    columns = [name for name in ours if name in {"mean", "stock_target"} or name.startswith("p")]
-    noisy = ours.assign(**{name: ours[name] * noise for name in columns})
+    forecasts, rng = shop.served(shop.model), np.random.default_rng(1)
+    noise = np.exp(rng.normal(0, 1.0, len(forecasts)))
+    columns = [
+        name for name in forecasts if name in {"mean", "stock_target"} or name.startswith("p")
+    ]
+    noisy = forecasts.assign(**{name: forecasts[name] * noise for name in columns})
     assert "beats_weekday_mean" in shop.refused(noisy)
 
 
@@ -227,31 +233,32 @@ def test_a_stale_model_is_refused_by_freshness(shop):
 @pytest.mark.parametrize("factor", [0.25, 0.6, 2.5])
 def test_miscalibrated_intervals_are_refused_by_coverage(shop, factor):
     """Intervals too narrow or too wide; means and orders are unchanged."""
-    ours = shop.served(shop.model)
-    levels = [name for name in ours if name.startswith("p") and name[1:].isdigit()]
+    forecasts = shop.served(shop.model)
+    levels = [name for name in forecasts if name.startswith("p") and name[1:].isdigit()]
     levels = {
-        name: np.maximum(ours["p50"] + (ours[name] - ours["p50"]) * factor, 0.0) for name in levels
+        name: np.maximum(forecasts["p50"] + (forecasts[name] - forecasts["p50"]) * factor, 0.0)
+        for name in levels
     }
-    assert shop.refused(ours.assign(**levels)) == ["coverage_80"]
+    assert shop.refused(forecasts.assign(**levels)) == ["coverage_80"]
 
 
 def test_a_model_worse_in_one_store_only_is_refused_there(shop):
     """Cheaper than the blind champion in sum; one store gets orders three times too large."""
-    ours = shop.served(shop.model)
+    forecasts = shop.served(shop.model)
     blind = shop.predictions[shop.predictions["model"] == "blind"]
-    quiet = ours.groupby("store_id")["mean"].sum().idxmin()
-    there = (ours["store_id"] == quiet).to_numpy()
-    spoilt = ours.assign(
-        stock_target=np.where(there, 3 * ours["stock_target"], ours["stock_target"])
+    quiet = forecasts.groupby("store_id")["mean"].sum().idxmin()
+    there = (forecasts["store_id"] == quiet).to_numpy()
+    spoilt = forecasts.assign(
+        stock_target=np.where(there, 3 * forecasts["stock_target"], forecasts["stock_target"])
     )
     assert "no_store_worse" in shop.refused(spoilt, blind.assign(model=CHALLENGER))
 
 
 def test_a_refit_on_corrupted_units_disagrees_with_the_judged_fit(shop):
     """The last weeks were delivered in dozens: what would be released is not what was judged."""
-    late = shop.came["date"] > shop.tested[-1] - pd.Timedelta(days=28)
-    units = shop.came["units"].where(~late, shop.came["units"] * 12)
-    refit = shop.served(learned(shop, shop.came.assign(units=units)))
+    late = shop.recent["date"] > shop.tested[-1] - pd.Timedelta(days=28)
+    units = shop.recent["units"].where(~late, shop.recent["units"] * 12)
+    refit = shop.served(learned(shop, shop.recent.assign(units=units)))
     judged = shop.served(shop.model)
     apart = float((refit["mean"] - judged["mean"]).abs().sum() / judged["mean"].sum())
     assert shop.refused(measured=replace(MEASURED, refit=apart)) == ["refit_agrees"]
@@ -260,8 +267,8 @@ def test_a_refit_on_corrupted_units_disagrees_with_the_judged_fit(shop):
 @pytest.mark.parametrize("factor", [0.88, 1.12])
 def test_biased_means_are_refused_even_if_orders_are_right(shop, factor):
     """An eighth too low or too high: no cost shows it, because orders follow the quantiles."""
-    ours = shop.served(shop.model)
-    assert shop.refused(ours.assign(mean=ours["mean"] * factor)) == ["bias"]
+    forecasts = shop.served(shop.model)
+    assert shop.refused(forecasts.assign(mean=forecasts["mean"] * factor)) == ["bias"]
 
 
 def test_a_model_trained_on_corrupted_units_is_biased(shop):
@@ -272,8 +279,10 @@ def test_a_model_trained_on_corrupted_units_is_biased(shop):
 
 def test_a_number_that_is_none_is_refused(shop):
     """A single NaN among thousands of forecasts."""
-    ours = shop.served(shop.model)
-    assert shop.refused(ours.assign(mean=ours["mean"].where(ours.index != 7))) == ["finite"]
+    forecasts = shop.served(shop.model)
+    assert shop.refused(forecasts.assign(mean=forecasts["mean"].where(forecasts.index != 7))) == [
+        "finite"
+    ]
 
 
 def test_a_tiny_evaluation_window_is_refused(shop):

@@ -62,9 +62,9 @@ def test_a_challenger_that_is_the_baseline_scores_like_it(world):
     truth = uncensor(past(tables, FIRST + pd.Timedelta(days=199)))
     scored = outcomes(predictions(world), truth, unit_costs(make_items()))
     card = scorecard(scored, LEVELS)["models"]
-    ours, theirs = (card[n]["overall"] for n in ("challenger", "weekday_mean"))
-    assert ours["cost"] == theirs["cost"]
-    assert ours["wape"] == theirs["wape"]
+    scores, baseline = (card[n]["overall"] for n in ("challenger", "weekday_mean"))
+    assert scores["cost"] == baseline["cost"]
+    assert scores["wape"] == baseline["wape"]
 
 
 def test_a_day_sold_out_is_scored_against_more_than_was_sold(world):
@@ -82,19 +82,19 @@ def test_the_scorecard_covers_each_lead_store_and_item(world):
     """Segments hold every value once, and their rows add up."""
     truth = uncensor(past(world[0], FIRST + pd.Timedelta(days=199)))
     card = scorecard(outcomes(predictions(world), truth, unit_costs(make_items())), LEVELS)
-    ours = card["models"]["challenger"]
-    assert list(map(int, ours["by_lead"])) == list(range(1, 15))
+    scores = card["models"]["challenger"]
+    assert list(map(int, scores["by_lead"])) == list(range(1, 15))
     for segment in SEGMENTS:
-        assert sum(s["rows"] for s in ours[segment].values()) == ours["overall"]["rows"]
+        assert sum(s["rows"] for s in scores[segment].values()) == scores["overall"]["rows"]
 
 
 def test_money_per_year_is_the_cost_of_a_day_times_the_days_of_a_year(world):
     """Every series trades every day here: cost × series × 365.25."""
     truth = uncensor(past(world[0], FIRST + pd.Timedelta(days=199)))
     card = scorecard(outcomes(predictions(world), truth, unit_costs(make_items())), LEVELS)
-    ours = card["models"]["challenger"]["overall"]
-    assert ours["cost_per_year"] == pytest.approx(ours["cost"] * 4 * 365.25)
-    assert np.isfinite(ours["skill"])
+    scores = card["models"]["challenger"]["overall"]
+    assert scores["cost_per_year"] == pytest.approx(scores["cost"] * 4 * 365.25)
+    assert np.isfinite(scores["skill"])
 
 
 def test_a_cutoff_before_all_history_is_refused(world):
