@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
+from api.addresses import PathItemId, PathStoreId
 from api.dependencies import (
     CurrentLedger,
     CurrentSnapshot,
@@ -26,7 +27,7 @@ from api.forecast_schemas import (
 )
 from api.model_inputs import Key
 from api.openapi import problems
-from api.schemas import ItemId, ReceiptId, StoreId
+from api.schemas import ReceiptId
 from api.snapshot import Snapshot, date_text, encode, forecast_chunks, what_if_body
 from salescast.errors import UnknownReceiptError
 from salescast.features import whatif
@@ -76,8 +77,8 @@ async def forecast_series(query: ForecastRequest, snapshot: CurrentSnapshot) -> 
     responses={200: {"links": _RECEIPT_LINK}},
 )
 async def forecast_one(
-    store_id: Annotated[StoreId, Path()],
-    item_id: Annotated[ItemId, Path()],
+    store_id: Annotated[PathStoreId, Path()],
+    item_id: Annotated[PathItemId, Path()],
     query: Annotated[ForecastQuery, Query()],
     snapshot: CurrentSnapshot,
 ) -> Response:

@@ -25,6 +25,7 @@ from api import (
     series_routes,
 )
 from api.access import access
+from api.addresses import EncodedSlashes
 from api.guard import CloseConnections, Guard, drain_before_exit
 from api.prometheus import Metrics
 from api.serving import REFRESH_SECONDS, Serving
@@ -80,6 +81,7 @@ def create_app(
     app.state.metrics = Metrics()
     app.add_middleware(Guard, metrics=app.state.metrics, access=app.state.access)
     app.add_middleware(CloseConnections, draining=app.state.draining)
+    app.add_middleware(EncodedSlashes)
     app.openapi = openapi.document(app)  # type: ignore[method-assign] # FastAPI's documented way
     problems.install(app)
     for router in ROUTERS:

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
+from api.addresses import PathItemId, PathStoreId
 from api.dependencies import CurrentSnapshot, StrictRoute, require_known
 from api.forecast_schemas import History, HistoryQuery, SeriesList, SeriesQuery
 from api.openapi import problems
-from api.schemas import ItemId, StoreId
 from api.snapshot import history_body
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["series"], responses=problems(503))
@@ -26,8 +26,8 @@ async def list_series(
 
 @router.get("/history/{store_id}/{item_id}", response_model=History, responses=problems(404))
 async def show_history(
-    store_id: Annotated[StoreId, Path()],
-    item_id: Annotated[ItemId, Path()],
+    store_id: Annotated[PathStoreId, Path()],
+    item_id: Annotated[PathItemId, Path()],
     query: Annotated[HistoryQuery, Query()],
     snapshot: CurrentSnapshot,
 ) -> Response:

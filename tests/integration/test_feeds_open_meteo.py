@@ -166,7 +166,7 @@ def test_never_asks_for_what_nobody_could_have_known(fake):
     asked = [question.get("hourly", question.get("daily")) for question in fake.questions]
     assert all("previous_day0" not in names and "probability" not in names for names in asked)
     assert {question["path"] for question in fake.questions} == {"/v1/archive", "/v1/forecast"}
-    assert {question["timezone"] for question in fake.questions} == {"GMT"}
+    assert {question["timezone"] for question in fake.questions} == {"Europe/London"}
 
 
 def test_the_chance_of_rain_rises_with_the_amount_and_is_never_certain():
@@ -389,3 +389,27 @@ def test_own_sales_and_its_weather_make_one_delivery(fake, tmp_path):
     assert set(observed["location_id"]) == {"p1", "p2"}
     assert observed["recorded_at"].min() == sales["date"].min() - pd.Timedelta("13 days 12:00:00")
     assert [*observed.columns] == [*TABLES["weather_observed"].names]
+
+
+def test_the_day_of_the_weather_is_the_day_of_the_place(fake):
+    """Los Angeles is asked for in its own time, and its issues are dated by its own evenings."""
+    stores = make_stores(1, latitude=34.05, longitude=-118.24, timezone="America/Los_Angeles")
+
+    tables = open_meteo.fetch(service(fake), stores, SINCE, UNTIL)
+
+    issued = tables["weather_forecast"]
+    assert {question["timezone"] for question in fake.questions} == {"America/Los_Angeles"}
+    assert set(issued["issued_at"].dt.strftime("%H:%M")) <= {"07:00", "06:00"}
+    assert "2024-03-10" in set(issued["date"].dt.strftime("%Y-%m-%d"))  # of 23 hours
+
+
+def test_an_unknown_time_zone_is_asked_for_in_gmt(fake):
+    """The check of the stores names it; the weather comes all the same."""
+    open_meteo.fetch(service(fake), make_stores(1, timezone="Mars/Phobos"), SINCE, UNTIL)
+    assert {question["timezone"] for question in fake.questions} == {"GMT"}
+
+
+def test_a_store_without_coordinates_is_named(fake):
+    """Nobody can say what the weather is there."""
+    with pytest.raises(DataQualityError, match="p1: Open-Meteo needs latitude and longitude"):
+        open_meteo.fetch(service(fake), make_stores(1, latitude=np.nan), SINCE, UNTIL)

@@ -44,7 +44,13 @@ class _Connection(Endpoints):
 
     def _options(self) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        return {"base_url": self.url, "headers": headers, "timeout": self.timeout}
+        here = httpx.URL(self.url).host in ("localhost", "127.0.0.1", "::1")  # needs no proxy
+        return {
+            "base_url": self.url,
+            "headers": headers,
+            "timeout": self.timeout,
+            "trust_env": not here,
+        }
 
 
 @dataclass

@@ -5,13 +5,16 @@ is far better than any forecast one could have had the day before. Two conventio
 
 - The archive of a day is complete two days later: `recorded_at` = date + 2 days, 12:00.
 - `…_previous_dayN` is what was predicted 24·N hours before each hour, so the day as a whole was
-  known late on date − N: `issued_at` = date − N days, 23:00. N = 1…7, from 2024 on.
+  known late on date − N: `issued_at` = date − N days, 23:00 there. N = 1…7, from 2024 on.
+
+Days are the place's own, by `stores.timezone`.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import available_timezones
 
 import httpx
 import numpy as np
@@ -96,7 +99,11 @@ def _everywhere(
 ) -> pd.DataFrame:
     parts = []
     for place in places.itertuples():
-        at = {"latitude": str(place.latitude), "longitude": str(place.longitude)}
+        at = {
+            "latitude": str(place.latitude),
+            "longitude": str(place.longitude),
+            "timezone": place.timezone if place.timezone in available_timezones() else "GMT",
+        }
         parts.append(read(at).assign(location_id=place.location_id))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
@@ -112,23 +119,38 @@ def _issued(ask: Ask, service: Service, at: dict[str, str], issues: Days) -> pd.
     names = [f"{v}_previous_day{n}" for v in ("precipitation", "temperature_2m") for n in LEADS]
     days = (issues[0] + pd.Timedelta(days=LEADS[0]), issues[1] + pd.Timedelta(days=LEADS[-1]))
     hourly = _by_year(ask, service.previous_runs_url, at | {"hourly": ",".join(names)}, days)
-    return pd.concat([_lead(hourly, lead) for lead in LEADS], ignore_index=True)
+    leads = [_lead(hourly, lead, at["timezone"]) for lead in LEADS]
+    return pd.concat(leads, ignore_index=True)
 
 
-def _lead(hourly: pd.DataFrame, lead: int) -> pd.DataFrame:
+def _lead(hourly: pd.DataFrame, lead: int, zone: str) -> pd.DataFrame:
     rain, temp = f"precipitation_previous_day{lead}", f"temperature_2m_previous_day{lead}"
     by_day = hourly[[rain, temp]].dropna().groupby(lambda moment: moment.normalize())
-    whole = by_day.size() == 24  # a day with an hour missing would look drier than forecast
+    whole = by_day.size() >= _hours(by_day.size().index, zone)  # else it would look drier
     rows = by_day.agg({rain: "sum", temp: "mean"})[whole].round(2).rename_axis("date").reset_index()
     return pd.DataFrame(
         {
-            "issued_at": rows["date"] - pd.Timedelta(days=lead) + ISSUE_HOUR,
+            "issued_at": _utc(rows["date"] - pd.Timedelta(days=lead) + ISSUE_HOUR, zone),
             "date": rows["date"],
             "precip_mm": rows[rain],
             "precip_probability": rain_probability(rows[rain]).round(3),
             "temp_c": rows[temp],
         }
     )
+
+
+def _hours(days: pd.DatetimeIndex, zone: str) -> pd.Index:
+    """Return the hours of each day, 24 or, as the clocks go forward, 23."""
+    starts, ends = (
+        moments.tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
+        for moments in (days, days + pd.Timedelta(days=1))
+    )
+    return np.minimum((ends - starts) / pd.Timedelta(hours=1), 24)
+
+
+def _utc(local: pd.Series, zone: str) -> pd.Series:
+    known = local.dt.tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
+    return known.dt.tz_convert("UTC").dt.tz_localize(None)
 
 
 def _hold_back(observed: pd.DataFrame, places: int, until: pd.Timestamp) -> pd.DataFrame:
@@ -145,7 +167,7 @@ def _hold_back(observed: pd.DataFrame, places: int, until: pd.Timestamp) -> pd.D
 def _by_year(ask: Ask, url: str, question: dict[str, str], days: Days) -> pd.DataFrame:
     section = "daily" if "daily" in question else "hourly"
     parts = [
-        ask(url, question | {"start_date": start, "end_date": end, "timezone": "GMT"}, section)
+        ask(url, question | {"start_date": start, "end_date": end}, section)
         for start, end in _chunks(*days)
     ]
     nothing = pd.DataFrame(columns=question[section].split(","), dtype="float64")

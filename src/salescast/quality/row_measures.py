@@ -1,5 +1,6 @@
 """Measures of single rows: columns added to those of the contract."""
 
+import re
 from collections.abc import Callable
 from zoneinfo import available_timezones
 
@@ -13,6 +14,7 @@ from salescast.quality.scope import RECENT, Scope, median_prices
 from salescast.quality.suites import HAPPENED, SERIES
 
 DAY = pd.Timedelta(days=1)
+_UNUSABLE = re.compile(r"\.{1,2}|.{101,}|.*[\x00-\x1f\x7f\ue000].*|", re.DOTALL)
 JUST_NOW = pd.Timedelta(seconds=1)
 
 
@@ -27,6 +29,7 @@ def measure_rows(table: str, scope: Scope) -> pd.DataFrame:
         measures["location_known"] = known.astype("float64")
     if table in _IDS:
         measures["other_spelling"] = _other_spelling(rows, scope, _IDS[table])
+        measures["unusable_id"] = _unusable_id(rows, _IDS[table])
     for name, measure in _OWN.get(table, {}).items():
         measures[name] = measure(rows, scope)
     if table == "sales":
@@ -97,6 +100,15 @@ def _other_spelling(rows: pd.DataFrame, scope: Scope, ids: tuple[str, ...]) -> F
         odd = [text for text in rows[name].unique() if spelling.get(_plain(text), text) != text]
         other = np.maximum(other, rows[name].isin(odd)) if odd else other
     return other
+
+
+def _unusable_id(rows: pd.DataFrame, ids: tuple[str, ...]) -> Floats:
+    """Return 1 where an id cannot stand in an address, a file name or a line of CSV."""
+    bad = np.zeros(len(rows), dtype=bool)
+    for name in ids:
+        odd = [text for text in rows[name].unique() if _UNUSABLE.fullmatch(text)]
+        bad |= rows[name].isin(odd).to_numpy() if odd else bad
+    return bad.astype(np.float64)
 
 
 def _plain(text: str) -> str:

@@ -40,6 +40,7 @@ MEANINGS = {
     "store_known": "1 if store_id is in stores",
     "item_known": "1 if item_id is in items",
     "location_known": "1 if a store is at location_id",
+    "unusable_id": "1 if an id is . or .., is longer than 100, or has a control character",
     "other_spelling": "1 if an id differs from a known one in case or blanks only",
     "country_known": "1 if the holidays of the country (ISO 3166 code, such as GB) are known",
     "timezone_known": "1 if timezone is an IANA name, such as Europe/London",
@@ -138,7 +139,12 @@ def _of_contract(table: Table) -> Iterator[Rule]:
     if not name.startswith("weather"):
         again = "use the id as it is known, or add it to stores or items, and deliver the row again"
         known: dict[str, Range] = dict.fromkeys(ids, YES)
-        yield _check(f"{name}_ids_known", "warning", known | {"other_spelling": NONE}, again)
+        yield _check(
+            f"{name}_ids_known",
+            "warning",
+            known | {"other_spelling": NONE, "unusable_id": NONE},
+            again,
+        )
     else:
         again = "add it to stores, or stop delivering it"
         yield _check(f"{name}_location_known", "info", {"location_known": YES}, again)
