@@ -19,6 +19,7 @@ from godatamarkets.catalogue import EMBEDDED_END, START
 from godatamarkets.replay import detection
 from salescast import quality
 from salescast.contract import schema
+from salescast.contract.conform import conform
 from salescast.contract.schema import close_of
 from salescast.evaluation import backtest
 from salescast.features import point_in_time
@@ -48,7 +49,7 @@ def limits() -> Limits:
 def delivered(seed: int, faults: Sequence[str], until: pd.Timestamp) -> dict[str, pd.DataFrame]:
     """Return what a retailer delivered up to `until`."""
     rows = Retailer(SIZE, seed, faults).deliver(START, until)
-    return {name: schema.conform(name, table) for name, table in rows.items()}
+    return {name: conform(name, table) for name, table in rows.items()}
 
 
 def fitted(tables: schema.Tables, cutoff: pd.Timestamp) -> forecaster.Forecaster:
@@ -126,12 +127,12 @@ def data_delay(seed: int, fault: str) -> float:
     start = EMBEDDED_END + (15 + seed % 30) * DAY
     shop, sound = (Retailer("small", seed, each) for each in ([f"{fault}@{start:%Y-%m-%d}"], []))
     rows = shop.deliver(START, start - DAY)
-    stored = {name: schema.conform(name, table) for name, table in rows.items()}
+    stored = {name: conform(name, table) for name, table in rows.items()}
     waited = 0
     for day in pd.date_range(start, periods=LOOKED):
         faulty, sound_rows = shop.deliver(day), sound.deliver(day)
         waited += waited > 0 or any(not faulty[n].equals(sound_rows[n]) for n in sound_rows)
-        fresh = {n: schema.conform(n, t) for n, t in faulty.items()}
+        fresh = {n: conform(n, t) for n, t in faulty.items()}
         verdict = quality.check_delivery(fresh, stored, close_of(day))
         raised = [*alarms.of_delivery(verdict.as_dict())]
         raised += alarms.newcomers(schema.latest("stores", stored["stores"]), day)

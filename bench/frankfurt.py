@@ -22,6 +22,7 @@ from godatamarkets.stock import Stock
 from godatamarkets.tables import Rows, items_table, stores_table
 from godatamarkets.worlds import WORLDS
 from salescast.contract import schema
+from salescast.contract.conform import conform
 from salescast.evaluation import metrics
 from salescast.evaluation.backtest import cutoffs
 from salescast.features import point_in_time
@@ -116,7 +117,7 @@ def _tables(
         "weather_observed": at.assign(**known),
         "weather_forecast": at.assign(**issued),
     }
-    return {name: schema.conform(name, table) for name, table in tables.items()}
+    return {name: conform(name, table) for name, table in tables.items()}
 
 
 def _normal(dates: Any) -> Any:

@@ -15,6 +15,7 @@ from bench.retail import CONFIG, SEEDS, SERIES, Figure, publish
 from godatamarkets import Retailer, oracle
 from godatamarkets.catalogue import EMBEDDED_END, START
 from salescast.contract import schema
+from salescast.contract.conform import conform
 from salescast.features import point_in_time
 from salescast.models import forecaster, make
 from salescast.models import response as demand
@@ -49,7 +50,7 @@ class Chain:
         """Simulate three years; the last year's Mondays and days in between are tested."""
         self.retailer = Retailer(size, seed)
         delivered = self.retailer.deliver(START, EMBEDDED_END)
-        self.tables = {name: schema.conform(name, rows) for name, rows in delivered.items()}
+        self.tables = {name: conform(name, rows) for name, rows in delivered.items()}
         self.first = EMBEDDED_END - pd.Timedelta(days=7 * WEEKS + 6)  # a Monday
         names = pd.DataFrame(self.retailer.series.names, columns=SERIES)
         costs = orders.unit_costs(schema.latest("items", self.tables["items"]))

@@ -23,6 +23,7 @@ from godatamarkets.catalogue import EMBEDDED_END, START
 from godatamarkets.replay.detection import EXPECTED
 from godatamarkets.replay.replay_state import Replay
 from salescast.contract import schema
+from salescast.contract.conform import conform
 from salescast.data import store
 from salescast.evaluation import backtest
 from salescast.features import point_in_time
@@ -71,7 +72,7 @@ def _informed(world: Replay, fault: str, cutoff: pd.Timestamp) -> forecaster.For
     plan = world.plan
     always = Retailer(plan.size, plan.seed, [f"{fault}@{START:%Y-%m-%d}"])
     result = always.deliver(START, cutoff)
-    tables = {name: schema.conform(name, rows) for name, rows in result.items()}
+    tables = {name: conform(name, rows) for name, rows in result.items()}
     how, (trained, _) = recipe(world.settings, tables), origins(world.settings, tables)
     rows = point_in_time.build(tables, trained, world.settings.forecast.horizon)
     return make(how.kind, how.params, how.seed).fit(rows, point_in_time.past(tables, cutoff))

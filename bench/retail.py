@@ -17,6 +17,7 @@ import pandas as pd
 from godatamarkets import Retailer, oracle
 from godatamarkets.catalogue import EMBEDDED_END, START
 from salescast.contract import schema
+from salescast.contract.conform import conform
 from salescast.contract.schema import Tables
 from salescast.evaluation import backtest
 from salescast.evaluation.backtest import CHALLENGER, Recipe
@@ -68,7 +69,7 @@ def world(
     """
     retailer, settings = Retailer(size, seed, world=process), read_settings(CONFIG)
     delivered = retailer.deliver(START, EMBEDDED_END)
-    tables = change({name: schema.conform(name, rows) for name, rows in delivered.items()})
+    tables = change({name: conform(name, rows) for name, rows in delivered.items()})
     trained, tested = origins(settings, tables)
     how = recipe(settings, tables)
     how = replace(how, quantiles=tuple(sorted({*how.quantiles, *levels})))

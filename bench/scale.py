@@ -23,6 +23,7 @@ from flows.engine import inline
 from godatamarkets import Retailer
 from godatamarkets.catalogue import START
 from salescast.contract import schema
+from salescast.contract.conform import conform
 from salescast.data import store
 from salescast.features import point_in_time
 from salescast.registry import read_model
@@ -51,7 +52,7 @@ def prepare(copies: int) -> None:
     retailer = Retailer("demo", 7)
     delivered = retailer.deliver(START, START + pd.Timedelta(days=DAYS - 1))
     del delivered["stock"]  # neither features nor forecasts look at it
-    tables = {name: schema.conform(name, rows) for name, rows in delivered.items()}
+    tables = {name: conform(name, rows) for name, rows in delivered.items()}
     series = tables["sales"].drop_duplicates(["store_id", "item_id"])
     stores = series["store_id"].nunique() * copies
     text = re.sub(

@@ -25,6 +25,7 @@ from bench.retail import FOLDER, Figure, publish
 from godatamarkets import Retailer
 from godatamarkets.catalogue import EMBEDDED_END, START
 from salescast.contract import schema
+from salescast.contract.conform import conform
 from salescast.evaluation import backtest, inference
 from salescast.evaluation.backtest import CHALLENGER
 from salescast.evaluation.live_comparison import ERROR
@@ -159,7 +160,7 @@ def like_models() -> pd.DataFrame:
     if path.exists():
         return pd.read_parquet(path)
     delivered = Retailer("demo", 7).deliver(START, EMBEDDED_END)  # type: ignore[arg-type]
-    tables = {name: schema.conform(name, rows) for name, rows in delivered.items()}
+    tables = {name: conform(name, rows) for name, rows in delivered.items()}
     how, last = recipe(SETTINGS, tables), schema.last_day(tables)
     trained, _ = origins(SETTINGS, tables)
     tested = backtest.cutoffs(last, 52, 7, SETTINGS.forecast.horizon)

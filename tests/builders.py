@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from salescast.contract.schema import conform
+from salescast.contract.conform import conform
 
 FIRST = pd.Timestamp("2023-01-02")
 

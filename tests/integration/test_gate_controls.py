@@ -13,6 +13,7 @@ import pytest
 from godatamarkets import Retailer
 from godatamarkets.catalogue import EMBEDDED_END, START
 from salescast.contract import schema
+from salescast.contract.conform import conform
 from salescast.contract.schema import Tables, last_day
 from salescast.evaluation.backtest import (
     CHALLENGER,
@@ -89,7 +90,7 @@ def shop() -> Shop:
     """Examine the honest recipe on a year of the small retailer."""
     settings = read_settings(CONFIG)
     delivered = Retailer("small", 7).deliver(START, EMBEDDED_END)
-    tables = {name: schema.conform(name, rows) for name, rows in delivered.items()}
+    tables = {name: conform(name, rows) for name, rows in delivered.items()}
     last, how = last_day(tables), recipe(settings, tables)
     tested = [last - pd.Timedelta(days=14 + 7 * i) for i in reversed(range(CUTOFFS))]
     trained = [last - pd.Timedelta(days=15 * i) for i in range(HISTORY // 15)]

@@ -1,17 +1,15 @@
-"""The contract: what one row of each table means, when it was known, and what is absurd.
+"""The contract: what one row of each table means, when it was known, and its possible values.
 
 Long tables; dates and moments are naive UTC; rain in mm, temperature in °C, money in the
-currency of `config.toml`. Every row says when it became known (`recorded_at`, `issued_at`).
+currency of `config.toml`. Every row has the moment at which it became known (`recorded_at`).
 A correction is a new row with a later moment, so the table as of any moment can be recovered.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from salescast.errors import DataQualityError
@@ -48,20 +46,20 @@ class Table:
 
     name: str
     key: tuple[str, ...]
-    known_at: str
     columns: tuple[Column, ...]
+    known_at: str = "recorded_at"
     optional: bool = False
-    names: tuple[str, ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Keep the column names at hand."""
-        object.__setattr__(self, "names", tuple(column.name for column in self.columns))
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
 
 
 _STORE = Column("store_id", "id", "the store")
 _ITEM = Column("item_id", "id", "the item")
 _LOCATION = Column("location_id", "id", "where the weather is measured")
-_DATE = Column("date", "date", "the day the row speaks of")
+_DATE = Column("date", "date", "the day that the row is about")
 _RECORDED = Column("recorded_at", "moment", "when the row became known, UTC")
 _PRICE = Column("price", "number", "price per unit on that day", minimum=0.01, maximum=1e9)
 _PROMO = Column("promo", "flag", "on promotion on that day")
@@ -74,7 +72,6 @@ TABLES: Mapping[str, Table] = {
         Table(
             "stores",
             ("store_id",),
-            "recorded_at",
             (
                 _STORE,
                 _LOCATION,
@@ -89,10 +86,9 @@ TABLES: Mapping[str, Table] = {
         Table(
             "items",
             ("item_id",),
-            "recorded_at",
             (
                 _ITEM,
-                Column("name", "text", "what the planner reads"),
+                Column("name", "text", "name that the planner sees"),
                 Column("unit_price", "number", "list price", 0.01, 1e9),
                 Column("unit_cost", "number", "what one unit costs us", 0, 1e9),
                 Column("holding_cost_per_day", "number", "of one unit left at close", 0, 1e9),
@@ -104,7 +100,6 @@ TABLES: Mapping[str, Table] = {
         Table(
             "sales",
             ("store_id", "item_id", "date"),
-            "recorded_at",
             (
                 _STORE,
                 _ITEM,
@@ -119,20 +114,17 @@ TABLES: Mapping[str, Table] = {
         Table(
             "plan",
             ("store_id", "item_id", "date"),
-            "recorded_at",
             (_STORE, _ITEM, _DATE, _PRICE, _PROMO, _RECORDED),
             optional=True,
         ),
         Table(
             "weather_observed",
             ("location_id", "date"),
-            "recorded_at",
             (_LOCATION, _DATE, _RAIN, _TEMP, _RECORDED),
         ),
         Table(
             "weather_forecast",
             ("location_id", "issued_at", "date"),
-            "issued_at",
             (
                 _LOCATION,
                 Column("issued_at", "moment", "when the forecast was issued, UTC"),
@@ -141,12 +133,12 @@ TABLES: Mapping[str, Table] = {
                 Column("precip_probability", "number", "chance of rain, 0…1", 0, 1),
                 _TEMP,
             ),
+            known_at="issued_at",
             optional=True,
         ),
         Table(
             "stock",
             ("store_id", "item_id", "date"),
-            "recorded_at",
             (
                 _STORE,
                 _ITEM,
@@ -213,130 +205,3 @@ def empty(table: str) -> pd.DataFrame:
 def _empty(table: str) -> pd.DataFrame:
     columns = TABLES[table].columns
     return pd.DataFrame({c.name: pd.Series(dtype=DTYPES[c.kind]) for c in columns})
-
-
-def conform(table: str, rows: pd.DataFrame, source: str = "") -> pd.DataFrame:
-    """Return `rows` in the contract's columns, order and dtypes.
-
-    `source` (a file, a query) begins the message of what is raised.
-    Raises DataQualityError naming the column and the first bad row (1-based, header not counted).
-    """
-    contract = TABLES[table]
-    where = source or f"table {table}"
-    missing = [c.name for c in contract.columns if c.name not in rows and not c.nullable]
-    if missing:
-        raise DataQualityError(
-            f"{where}: column {', '.join(missing)} is missing; table {table} needs "
-            f"{', '.join(contract.names)}"
-        )
-    if all(_kept(rows.get(c.name), c) for c in contract.columns):
-        return rows[[*contract.names]].reset_index(drop=True)
-    return pd.DataFrame(
-        {c.name: _cast(rows.get(c.name), c, len(rows), where) for c in contract.columns}
-    )
-
-
-def _kept(values: Any, column: Column) -> bool:
-    """Tell whether a column is as the contract has it already: most are, most of the time."""
-    if values is None or values.dtype != DTYPES[column.kind]:
-        return False
-    if not column.nullable and values.isna().any():
-        return False
-    if column.kind in ("number", "count"):
-        numbers = values.to_numpy("float64")
-        whole = column.kind == "number" or bool((numbers == np.floor(numbers)).all())
-        return whole and not np.isinf(numbers).any()
-    moments = values.to_numpy()
-    return column.kind != "date" or bool((moments == moments.astype("datetime64[D]")).all())
-
-
-def _cast(values: Any, column: Column, length: int, where: str) -> pd.Series:
-    if values is None:
-        return pd.Series([None] * length, dtype=DTYPES[column.kind])
-    values = values.reset_index(drop=True)
-    cast = _CASTS[column.kind](values)
-    bad = cast.isna() & (values.notna() | (not column.nullable))
-    if bad.any():
-        row = int(np.argmax(bad.to_numpy()))
-        value, needed = values.iloc[row], f"{_ARTICLES[column.kind]} ({column.meaning})"
-        found = "is missing, needed is" if pd.isna(value) else f"{value!r} is not"
-        raise DataQualityError(
-            f"{where}: column {column.name}, row {row + 1}: {found} {needed}{_hint(value, column)}"
-        )
-    return cast.astype(DTYPES[column.kind])
-
-
-_ARTICLES: Mapping[Kind, str] = {
-    "id": "an id",
-    "text": "a text",
-    "date": "a date",
-    "moment": "a moment",
-    "count": "a count",
-    "number": "a number",
-    "flag": "a flag",
-}
-
-
-def _hint(value: Any, column: Column) -> str:
-    """Return what is accepted instead, and how to get there."""
-    if pd.isna(value):
-        return "; remove lines of totals, or deliver the row whole"
-    text = str(value)
-    if column.kind in ("number", "count") and re.fullmatch(r"-?[\d.]*,\d+", text):
-        return (
-            '; decimal commas, which come with semicolons, need feed.files.decimal = "," (and '
-            "feed.files.separator)"
-        )
-    if column.kind == "count" and re.fullmatch(r"-?\d*\.\d+", text):
-        return (
-            "; goods sold by weight are not supported as decimals: count a smaller unit, such as "
-            "100 g, by a factor in feed.files.columns, and price it so"
-        )
-    if column.kind == "flag":
-        return "; accepted are true/false, t/f, yes/no, y/n, 1/0"
-    if column.kind in ("date", "moment"):
-        return "; write 2025-03-31, or name the format in feed.files.columns"
-    return ""
-
-
-def _text(values: pd.Series) -> pd.Series:
-    return values.astype("str").where(values.notna())
-
-
-def _number(values: pd.Series) -> pd.Series:
-    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
-    return numbers.where(np.isfinite(numbers))
-
-
-def _count(values: pd.Series) -> pd.Series:
-    numbers = _number(values)
-    return numbers.where(numbers == np.floor(numbers))
-
-
-def _moment(values: pd.Series) -> pd.Series:
-    stamps = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
-    return stamps.dt.tz_localize(None).astype("datetime64[us]")
-
-
-def _date(values: pd.Series) -> pd.Series:
-    return _moment(values).dt.normalize()
-
-
-_FLAGS = dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True) | dict.fromkeys(
-    ("false", "f", "no", "n", "0", "0.0"), False
-)
-
-
-def _flag(values: pd.Series) -> pd.Series:
-    return values.astype("str").str.strip().str.lower().map(_FLAGS).astype("boolean")
-
-
-_CASTS = {
-    "id": _text,
-    "text": _text,
-    "date": _date,
-    "moment": _moment,
-    "count": _count,
-    "number": _number,
-    "flag": _flag,
-}

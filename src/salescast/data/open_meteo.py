@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 import stamina
 
-from salescast.contract.schema import TABLES, conform, empty, latest
+from salescast.contract.conform import conform
+from salescast.contract.schema import TABLES, empty, latest
 from salescast.errors import DataQualityError, FeedUnavailableError
 
 LEADS = range(1, 8)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from salescast.contract.schema import TABLES, conform
+from salescast.contract.conform import conform
+from salescast.contract.schema import TABLES
 from salescast.data.delivery import ALWAYS_KNOWN
 from salescast.errors import DataQualityError
 

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from salescast.contract.schema import DAILY, TABLES, conform, empty
+from salescast.contract.conform import conform
+from salescast.contract.schema import DAILY, TABLES, empty
 from salescast.errors import DataQualityError, StoreUnavailableError
 
 _ARROW = {

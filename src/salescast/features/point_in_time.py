@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from salescast.contract import schema
+from salescast.contract.conform import conform
 from salescast.contract.panel import Floats, day_number
 from salescast.contract.schema import Tables
 from salescast.errors import NotEnoughHistoryError
@@ -128,7 +129,7 @@ def _with_perfect_issues(tables: Tables, horizon: int) -> dict[str, pd.DataFrame
         ignore_index=True,
     )
     issues["precip_probability"] = (issues["precip_mm"] >= drivers.WET_MM).astype(float)
-    return {**tables, "weather_forecast": schema.conform("weather_forecast", issues)}
+    return {**tables, "weather_forecast": conform("weather_forecast", issues)}
 
 
 def _rows_ahead(

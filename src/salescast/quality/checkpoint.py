@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from salescast.contract.schema import TABLES, Tables, conform
+from salescast.contract.conform import conform
+from salescast.contract.schema import TABLES, Tables
 from salescast.errors import DataQualityError
 from salescast.quality.arrivals import arrivals
 from salescast.quality.row_measures import measure_rows, unknown_rows

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from salescast.contract.conform import conform
 from salescast.contract.panel import (
     KnownMatrices,
     day_number,
@@ -14,7 +15,7 @@ from salescast.contract.panel import (
     entity_rows,
     known_series,
 )
-from salescast.contract.schema import conform, empty, known_by, latest
+from salescast.contract.schema import empty, known_by, latest
 from salescast.errors import SalescastError
 from tests.builders import FIRST, make_plan, make_sales
 

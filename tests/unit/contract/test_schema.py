@@ -6,16 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from salescast.contract.schema import (
-    TABLES,
-    as_of,
-    close_of,
-    conform,
-    empty,
-    known_by,
-    last_day,
-    latest,
-)
+from salescast.contract.conform import conform
+from salescast.contract.schema import TABLES, as_of, close_of, empty, known_by, last_day, latest
 from salescast.errors import DataQualityError
 from tests.builders import FIRST, make_items, make_sales, make_stores, make_tables
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from salescast.contract.schema import TABLES, as_of, close_of, conform, latest
+from salescast.contract.conform import conform
+from salescast.contract.schema import TABLES, as_of, close_of, latest
 from salescast.data.delivery import ALWAYS_KNOWN, new_rows
 from tests.builders import make_items, make_plan, make_sales, make_stores
 

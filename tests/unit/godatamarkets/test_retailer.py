@@ -7,7 +7,8 @@ import pytest
 from hypothesis import strategies as st
 
 from godatamarkets import EMBEDDED_END, START, Retailer
-from salescast.contract.schema import TABLES, conform
+from salescast.contract.conform import conform
+from salescast.contract.schema import TABLES
 from tests.unit.godatamarkets.builders import half_year, retailer
 
 
