@@ -5,10 +5,13 @@ import shutil
 import threading
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from salescast.cli import app
 from salescast.contract.schema import as_of
 from salescast.data import store, versions
 from salescast.errors import ConfigError, DataQualityError, StoreUnavailableError
@@ -143,6 +146,27 @@ def test_what_was_there_before_a_restore_is_kept(running, tmp_path):
     replaced = restore(running, tmp_path / "saved")["replaced"]
     with Ledger(f"sqlite:///{replaced}/ledger.db") as ledger:
         assert len(ledger.promotions()) >= 2
+
+
+@pytest.mark.parametrize(
+    ("words", "printed"),
+    [
+        (["backup", "saved"], "MB in saved: version"),
+        (["restore", "saved"], "saved is restored: version"),
+        (["prune"], "would go; --yes removes them"),
+    ],
+)
+def test_the_commands_say_what_they_did(running, tmp_path, monkeypatch, words, printed):
+    """One sentence each; the folder is named as it was typed."""
+    monkeypatch.setenv("SALESCAST_CONFIG", str(running.root / "config.toml"))
+    monkeypatch.chdir(tmp_path)
+    if words[0] == "restore":
+        backup(running, Path("saved"))
+
+    result = CliRunner().invoke(app, words)
+
+    assert result.exit_code == 0, result.output
+    assert printed in result.output
 
 
 def test_a_backup_is_never_written_over(running, tmp_path):
