@@ -190,6 +190,9 @@ soak-bundles: $(INSTALLED) ## Corrupt a release ten thousand times, then try hos
 soak-promotions: $(INSTALLED) ## Let four processes change the champion, 1,000 attempts each
 	@SOAK_PROMOTIONS=1000 $(BIN)/pytest -q tests/integration/test_promotion.py -k racing
 
+soak-orders: $(INSTALLED) ## Let 8 planners decide 1,000 times at once, and kill 50 releases
+	@SOAK_ORDERS=1000,50 $(BIN)/pytest -q tests/integration/test_orders_at_once.py
+
 soak-swaps: $(INSTALLED) ## Promote, roll back and restart under a hundred thousand requests
 	@SOAK_SWAPS=100000,100,20,20 $(BIN)/pytest -q -s tests/integration/test_swaps.py
 

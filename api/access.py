@@ -3,6 +3,7 @@
 Off on loopback, on elsewhere; `[serving]` in config.toml can change that.
 """
 
+import base64
 import ipaddress
 import math
 from collections import OrderedDict
@@ -52,25 +53,26 @@ class Access:
         if self.hosts is not None and _host(headers.get("host", "")) not in self.hosts:
             raise Refused(421, {})
         path = scope["path"]
-        if not self.protected or not path.startswith(("/v1", "/metrics")):
+        if not self.protected or not path.startswith(("/v1", "/metrics", "/reports")):
             return {}
         address = (scope.get("client") or ("unknown",))[0]
         key = self._key(headers.get("authorization", ""), now)
         scope["caller"] = f"key {key.key_id}" if key else f"address {address}"
         limits = self._spend(scope["caller"], now)
         if key is None:
-            raise Refused(401, limits | {"WWW-Authenticate": "Bearer"})
-        if ("write" if path.startswith(WRITING) else "read") not in key.scopes:
+            # A browser that follows a link to a report can only ask for a password: the key.
+            scheme = 'Basic realm="key"' if path.startswith("/reports") else "Bearer"
+            raise Refused(401, limits | {"WWW-Authenticate": scheme})
+        scope["key_name"] = key.name
+        if _required_scope(scope["method"], path) not in key.scopes:
             raise Refused(403, limits)
         return limits
 
     def _key(self, authorization: str, now: float) -> Key | None:
-        kind, _, secret = authorization.partition(" ")
-        if kind.lower() != "bearer":
-            return None
+        secret = _secret(authorization)
         if now - self._read[0] > REREAD_SECONDS:
             self._reread(now)
-        key = self._by_digest.get(digest_of(secret.strip()))
+        key = self._by_digest.get(digest_of(secret))
         return key if key and key.is_live(utc_now()) else None
 
     def _reread(self, now: float) -> None:
@@ -109,6 +111,24 @@ def access(serving: Serving, keys: Path) -> Access:
     protected = not local if serving.protect == "auto" else serving.protect == "on"
     hosts = frozenset(serving.allowed_hosts) or (LOOPBACK if local else frozenset("*"))
     return Access(keys, protected, None if "*" in hosts else hosts, serving.requests_per_minute)
+
+
+def _secret(authorization: str) -> str:
+    """Return the key in an Authorization header: a bearer token, or the password of Basic."""
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    try:
+        decoded = base64.b64decode(value, validate=True).decode()
+    except ValueError:
+        return ""
+    return decoded.partition(":")[2] if scheme.lower() == "basic" else ""
+
+
+def _required_scope(method: str, path: str) -> str:
+    if path.startswith("/v1/orders"):
+        return "read" if method in {"GET", "HEAD"} else "orders"
+    return "write" if path.startswith(WRITING) else "read"
 
 
 def is_loopback(host: str) -> bool:

@@ -54,7 +54,8 @@ class StrictRequest(Request):
     """A request whose JSON has no NaN, no repeated names and no excessive nesting."""
 
     async def json(self) -> Any:
-        """Return the body; raise 400 where it is not JSON (RFC 8259)."""
+        """Return the body; raise 400 where it is not JSON (RFC 8259), 415 where it is encoded."""
+        await require_json(self)
         body = await self.body()
         try:
             return json.loads(

@@ -162,7 +162,13 @@ class SeriesInfo(BaseModel):
 
     store_id: StoreId
     item_id: ItemId
+    store_name: str = Field(examples=["London 1"])
     item_name: str = Field(examples=["Folding mini"])
+    pack_size: int = Field(description="Units in one pack.", examples=[12])
+    forecast_per_day: Finite = Field(
+        description="Mean expected demand of the days forecast, units.", examples=[4.25]
+    )
+    sold_per_day: Finite = Field(description="Mean units sold in the last 28 days.", examples=[4.0])
     location_id: str = Field(description="Where its weather is measured.", examples=["london"])
 
 

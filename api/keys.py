@@ -18,7 +18,7 @@ from pathlib import Path
 from salescast.data import files
 from salescast.errors import ConfigError, DataQualityError
 
-SCOPES = ("read", "write")
+SCOPES = ("read", "write", "orders")
 PREFIX = "sc"
 MAX_LIVE = 2  # keys of one name: the current and the next one
 

@@ -22,11 +22,13 @@ from api import (
     order_routes,
     outcome_routes,
     problems,
+    report_routes,
     series_routes,
 )
 from api.access import access
 from api.addresses import EncodedSlashes
 from api.guard import CloseConnections, Guard, drain_before_exit
+from api.order_book import OrderBooks
 from api.prometheus import Metrics
 from api.serving import REFRESH_SECONDS, Serving
 from salescast.ledger.ledger import Ledger
@@ -36,9 +38,11 @@ ROUTERS = (
     forecast_routes.router,
     series_routes.router,
     order_routes.router,
+    order_routes.changes,
     outcome_routes.router,
     model_routes.router,
     alarm_routes.router,
+    report_routes.router,
     ops_routes.router,
 )
 PAGE = Path(__file__).parent / "page"
@@ -77,6 +81,7 @@ def create_app(
     app.state.serving = Serving(settings)
     app.state.draining = threading.Event()
     app.state.ledger = Ledger(settings.ledger_url)
+    app.state.order_books = OrderBooks(app.state.ledger)
     app.state.access = access(settings.serving, settings.api_keys)
     app.state.metrics = Metrics()
     app.add_middleware(Guard, metrics=app.state.metrics, access=app.state.access)

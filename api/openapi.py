@@ -9,7 +9,7 @@ from api.problems import INVALID, KINDS, MEDIA_TYPE, STATUSES
 from api.schemas import FieldError, Problem
 
 _MEANINGS = STATUSES | {
-    404: "Unknown series or receipt.",
+    404: "Unknown series, receipt, order or release.",
     503: "Not ready. The header Retry-After says when to try again.",
 }
 _SCHEMA = {"$ref": "#/components/schemas/Problem"}
@@ -43,13 +43,7 @@ def document(app: FastAPI) -> Callable[[], dict[str, Any]]:
     def openapi() -> dict[str, Any]:
         protected = bool(app.state.access.protected)
         plain = original()
-        schemas = plain["components"]["schemas"]
-        for model in (Problem, FieldError):
-            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-            schema.pop("$defs", None)
-            schemas[model.__name__] = schema
-        for name in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(name, None)
+        _prepare(plain["components"]["schemas"], protected=protected)
         for path, methods in plain["paths"].items():
             for operation in methods.values():
                 _add_common(operation, protected=path.startswith("/v1") and protected)
@@ -58,6 +52,21 @@ def document(app: FastAPI) -> Callable[[], dict[str, Any]]:
         return plain
 
     return openapi
+
+
+def _prepare(schemas: dict[str, Any], *, protected: bool) -> None:
+    """Add the schema of problems, drop FastAPI's own, and require a planner where no key is."""
+    for model in (Problem, FieldError):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema.pop("$defs", None)
+        schemas[model.__name__] = schema
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for schema in schemas.values():
+        planner = schema["properties"].get("planner", {})
+        if not protected and "additionalProperties" in schema and "anyOf" in planner:
+            planner.update(planner.pop("anyOf")[0])  # a name; null is for callers with a key
+            schema["required"] = sorted({*schema.get("required", []), "planner"})
 
 
 def _add_common(operation: dict[str, Any], *, protected: bool) -> None:

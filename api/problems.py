@@ -28,7 +28,7 @@ MAX_TEXT = 300
 class Kind:
     """The problem of a class of errors. `retry_after`: seconds, where trying again may help.
 
-    Without `detail` the problem has the error's own message; only the API raises such errors.
+    Without `detail` the problem has the error's own message, which is written for callers.
     """
 
     slug: str
@@ -72,6 +72,9 @@ KINDS: Mapping[type[SalescastError], Kind] = {
         "Not rebuilt",
         "Run `salescast receipt ID --replay` for the reason.",
     ),
+    errors.UnknownOrderError: Kind("unknown-order", 404, "Unknown order", ""),
+    errors.OrderConflict: Kind("order-changed", 412, "The order has changed", ""),
+    errors.OrderRefused: Kind("order-refused", 409, "The order cannot change like this", ""),
     errors.NoChampionError: Kind(
         "no-champion",
         503,
@@ -101,6 +104,7 @@ KINDS: Mapping[type[SalescastError], Kind] = {
 }
 
 INVALID = "invalid-request"
+_PARAMETERS = {"receipt_id", "release_id", "if-match"}
 STATUSES: dict[int, str] = {
     400: "The body is not valid JSON.",
     401: "Send a key: Authorization: Bearer sc_…. `salescast keys create` makes one.",
@@ -108,10 +112,13 @@ STATUSES: dict[int, str] = {
     404: "There is nothing at this address. /docs lists all addresses.",
     405: "The method is not allowed here. The header Allow lists the allowed ones.",
     408: "The body did not arrive in time.",
+    409: "This is not possible now. `detail` says what is.",
+    412: "The order has changed since it was read. Read it again, then decide.",
     413: "The body is larger than allowed.",
     415: "Send application/json, UTF-8, without content encoding.",
     421: "The service has another host name. Add this one to serving.allowed_hosts.",
     422: "Some values are invalid. `errors` lists them.",
+    428: "Send the header If-Match with the ETag of the order.",
     429: "Too many requests. The header Retry-After says when to try again.",
     431: "Address and headers are larger than 16 KiB.",
     500: "The log of the service has the cause, under the X-Request-ID of this answer.",
@@ -183,7 +190,7 @@ def _field_error(error: Mapping[str, Any]) -> dict[str, str]:
 def _field_names() -> frozenset[str]:
     """Return the names that a pointer may repeat: fields of requests, not names of the caller."""
     models = subclasses(RequestModel)
-    return frozenset(name for model in models for name in model.model_fields) | {"receipt_id"}
+    return frozenset(name for model in models for name in model.model_fields) | _PARAMETERS
 
 
 def subclasses(model: type[RequestModel]) -> Iterator[type[RequestModel]]:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 MAX_SERIES = 1000  # named in one request
 MAX_HORIZON = 14
 DATE_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
+PLAIN_TEXT = r"^[^<>\x00-\x1f\x7f]*$"  # no markup, no control characters
 STORE, ITEM, RECEIPT, DATE = "london-1", "u2", "8f0a3be2c9d14e5f6a7b", "2024-12-30"  # in examples
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -14,6 +15,16 @@ StoreId = Annotated[str, Field(min_length=1, max_length=100, examples=[STORE])]
 ItemId = Annotated[str, Field(min_length=1, max_length=100, examples=[ITEM])]
 ReceiptId = Annotated[str, Field(pattern="^([0-9a-f]{20}|[0-9a-f]{24})$", examples=[RECEIPT])]
 Date = Annotated[str, Field(pattern=DATE_PATTERN, examples=[DATE])]
+PlannerName = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        max_length=100,
+        pattern=PLAIN_TEXT,
+        description="Who decides. Required without a key; with a key its name counts.",
+        examples=["Ann"],
+    ),
+]
 Horizon = Annotated[
     int | None, Field(ge=1, le=MAX_HORIZON, description="Days ahead. Default: all days.")
 ]
@@ -131,54 +142,6 @@ class Readiness(BaseModel):
     )
 
 
-class OrdersQuery(RequestModel):
-    """Which orders to return, and in which format."""
-
-    store: StoreId | None = Field(None, description="Only this store.")
-    format: Literal["json", "csv"] | None = Field(
-        None, description="Default: what the header Accept prefers, otherwise JSON."
-    )
-
-
-class Order(BaseModel):
-    """The proposed order of one series next to the order of the old rule."""
-
-    store_id: StoreId
-    item_id: ItemId
-    order: int = Field(description="Units to order, whole packs.", examples=[48])
-    planner_order: int = Field(description="Order of the old rule, units.", examples=[60])
-    on_hand: int = Field(description="Units on the shelf at the last count.", examples=[12])
-    on_order: int = Field(description="Units ordered and not yet delivered.", examples=[0])
-    counted: str | None = Field(
-        description="Day of the last count. Null: never counted, assumed empty.",
-        examples=["2024-12-29"],
-    )
-    unit_cost: Finite = Field(examples=[5.0])
-    spend: Finite = Field(description="Cost of the order, money.", examples=[240.0])
-    expected_demand: Finite = Field(
-        description="Demand in the days that the order has to cover, units.", examples=[41.5]
-    )
-    expected_lost: Finite = Field(
-        description="Demand in these days that is not met, units.", examples=[1.25]
-    )
-    expected_cost: Finite = Field(
-        description="Expected lost margin, goodwill and holding cost, money.", examples=[31.5]
-    )
-    planner_cost: Finite = Field(
-        description="The same cost with the old rule's order.", examples=[44.25]
-    )
-    fill_rate: Finite = Field(description="Share of demand that is met, 0 … 1.", examples=[0.97])
-    due: bool = Field(description="Whether the origin is an order day.")
-    receipt_id: str = Field(description="The forecast behind the order.", examples=[RECEIPT])
-
-
-class Orders(Provenance):
-    """The newest proposed orders, by store and item."""
-
-    currency: str = Field(examples=["USD"])
-    orders: list[Order]
-
-
 _OUTCOME = {"store_id": STORE, "item_id": ITEM, "date": DATE, "units": 5, "sold_out": False}
 
 
@@ -207,3 +170,18 @@ class Recorded(Provenance):
 
     recorded: int = Field(description="New or corrected outcomes.", examples=[1])
     unchanged: int = Field(description="Outcomes that were known already.", examples=[0])
+
+
+class ReportLink(BaseModel):
+    """A report of the last run."""
+
+    title: str = Field(examples=["Monitoring report"])
+    address: str = Field(
+        description="Path of the page, relative to the service.", examples=["/reports/monitoring"]
+    )
+
+
+class Reports(BaseModel):
+    """The reports that exist."""
+
+    reports: list[ReportLink]

@@ -20,6 +20,7 @@ from salescast.features.whatif import WhatIf, imagine
 from salescast.models.forecaster import CAUSES, quantile_column
 from salescast.release.issuing import SERIES, issue
 
+RECENT_DAYS = 28
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -41,7 +42,7 @@ class Snapshot:
 
     provenance: Mapping[str, Any]
     model: Mapping[str, Any]
-    series: Sequence[Mapping[str, str]]
+    series: Sequence[Mapping[str, Any]]
     labels: Mapping[float, str]
     horizon: int
     forecasts: Mapping[Key, SeriesJson]
@@ -79,7 +80,7 @@ def make_snapshot(
     """
     contract = inputs.contract
     labels = {level: quantile_column(level) for level in contract["quantiles"]}
-    series = _describe_series(issued, tables)
+    series = _describe_series(issued, tables, inputs.past)
     model = {name: contract[name] for name in ("horizon", "quantiles", "weather")}
     return Snapshot(
         _provenance(issued),
@@ -103,13 +104,26 @@ def _provenance(issued: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _describe_series(issued: pd.DataFrame, tables: Tables) -> list[dict[str, str]]:
-    series = issued[[*SERIES]].drop_duplicates().sort_values([*SERIES])
-    names = schema.latest("items", tables["items"]).set_index("item_id")["name"]
-    places = schema.latest("stores", tables["stores"]).set_index("store_id")["location_id"]
-    series["item_name"] = series["item_id"].map(names)
-    series["location_id"] = series["store_id"].map(places)
-    return [{str(k): str(v) for k, v in row.items()} for row in series.to_dict("records")]
+def _describe_series(
+    issued: pd.DataFrame, tables: Tables, past: pd.DataFrame
+) -> list[dict[str, Any]]:
+    keys = [*SERIES]
+    items = schema.latest("items", tables["items"]).set_index("item_id")
+    stores = schema.latest("stores", tables["stores"]).set_index("store_id")
+    since = issued["origin"].iloc[0] - pd.Timedelta(days=RECENT_DAYS - 1)
+    sold = past[past["date"] >= since].groupby(keys)["units"].mean()
+    series = issued.groupby(keys)["mean"].mean().rename("forecast_per_day").reset_index()
+    return [
+        {
+            **row,
+            "store_name": readable_name(row["store_id"]),
+            "item_name": str(items["name"][row["item_id"]]),
+            "location_id": str(stores["location_id"][row["store_id"]]),
+            "pack_size": int(items["pack_size"][row["item_id"]]),
+            "sold_per_day": float(sold.get((row["store_id"], row["item_id"]), 0.0)),
+        }
+        for row in series.to_dict("records")
+    ]
 
 
 def _series_json(issued: pd.DataFrame, labels: Sequence[str]) -> dict[Key, SeriesJson]:
@@ -143,6 +157,11 @@ def day_values(issued: pd.DataFrame, labels: Sequence[str]) -> list[dict[str, An
     }
     rows = zip(*columns.values(), strict=True)
     return [dict(zip(columns, values, strict=True)) for values in rows]
+
+
+def readable_name(identifier: str) -> str:
+    """Return an id as a name, "London 1" for "london-1": the contract has no names of stores."""
+    return identifier.replace("-", " ").replace("_", " ").title()
 
 
 def date_text(day: Any) -> str | None:

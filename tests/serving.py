@@ -56,6 +56,9 @@ ORDER = {
 }
 
 
+RECEIPTS = ["a" * 20, "b" * 20]
+
+
 @dataclass
 class Always:
     """A service with one snapshot, or with one failure."""
@@ -98,10 +101,10 @@ def small_snapshot(**changed: pd.DataFrame) -> Snapshot:
 def make_orders(**changes: Any) -> pd.DataFrame:
     """Return proposed orders of two series, as the stage `order` records them."""
     rows = pd.DataFrame([ORDER] * 2)
-    rows = rows.assign(store_id=["s1", "s2"], item_id="u1", receipt_id=["a", "b"])
+    rows = rows.assign(store_id=["s1", "s2"], item_id="u1", receipt_id=RECEIPTS)
     counted = pd.Timestamp(ORIGIN).as_unit("us")
     about = {"model_version": "3", "data_version": "a.dir", "origin": counted, "counted": counted}
-    return rows.assign(made_at=pd.Timestamp(NOW), **about | changes)
+    return rows.assign(**{"made_at": pd.Timestamp(NOW)} | about | changes)
 
 
 def ask(app: FastAPI, method: str, path: str, **options: Any) -> httpx.Response:
@@ -123,8 +126,8 @@ def check_problem(answer: httpx.Response) -> None:
     assert len(answer.content) < 4000
 
 
-def make_app(root: Path, **serving: Any) -> FastAPI:
-    """Return the application in the workspace `root`; its ledger has forecasts and orders."""
+def make_app(root: Path, *, orders: bool = True, **serving: Any) -> FastAPI:
+    """Return the application in the workspace `root`; its ledger has forecasts and `orders`."""
     settings = read_settings(ROOT / "config.toml")
     serving = {"serving": settings.serving.model_copy(update=serving)}
     app = create_app(settings.model_copy(update={"root": root} | serving))
@@ -132,7 +135,8 @@ def make_app(root: Path, **serving: Any) -> FastAPI:
     app.state.serving.current = Always(small_snapshot()).current
     made, _ = make_forecasts()
     app.state.ledger.record_forecasts(made.assign(made_at=pd.Timestamp(NOW)))
-    app.state.ledger.record_orders(make_orders())
+    if orders:
+        app.state.ledger.record_orders(make_orders())
     return app
 
 

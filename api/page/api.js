@@ -57,24 +57,29 @@ async function send(path, body, signal) {
     throw new Problem("The service does not answer", "Check the connection.", 0, RETRY_SECONDS);
   }
   if (answer.ok) return answer;
-  throw await problemOf(answer);
+  throw await problemOf(answer, path, body);
 }
 
-async function problemOf(answer) {
+async function problemOf(answer, path, body) {
   const again = Number(answer.headers.get("Retry-After")) || null;
-  const said = await answer.json().catch(() => ({}));
-  if (answer.status === 401 && key) return new Problem("This access key does not open it", "", 401);
-  const unforeseen = [said.title ?? "Something went wrong", said.detail];
-  const [title, detail] = PLAIN[answer.status] ?? unforeseen;
+  const problem = await answer.json().catch(() => ({}));
+  const fields = (problem.errors ?? []).map((one) => one.detail).join(". ");
+  const own = [problem.title ?? "Something went wrong", fields || problem.detail];
+  const [title, detail] = plainWords(answer.status, path, body, problem) ?? own;
   return new Problem(title, detail ?? "", answer.status, again);
 }
 
-// What a planner can do about it; other problems speak for themselves.
-const PLAIN = {
-  401: ["This page needs an access key", ""],
-  403: ["This access key may not read forecasts", "Ask your administrator for another one."],
-  404: ["There is no forecast for this store and item", "Choose another one above."],
-  429: ["Too many questions at once", "The page tries again by itself."],
-  500: ["The service made a mistake", "Try again; if it stays, tell your administrator."],
-  503: ["The forecasts are not ready yet", "The page tries again by itself."],
-};
+// What a planner can do about it; other problems have words of their own.
+function plainWords(status, path, body, problem) {
+  if (status === 401 && key) return ["This access key is not valid", "It may have expired."];
+  if (status === 401) return ["This page needs an access key", ""];
+  if (status === 403) return [`This access key may not ${body ? "change" : "read"} this`,
+    `Ask your administrator for a key with the scope ${body ? "orders" : "read"}.`];
+  if (status === 404 && /^v1.(forecasts|history)/.test(path))
+    return ["There is no forecast for this store and item", "Choose another one above."];
+  if (status === 429) return ["Too many requests at once", "The page tries again by itself."];
+  if (status === 500) return ["The service made a mistake", "Try again, then tell your administrator."];
+  if (status === 503) return ["The forecasts are not ready yet",
+    `${problem.title ?? ""}: ${problem.detail ?? ""} The page tries again by itself.`];
+  return null;
+}

@@ -6,7 +6,8 @@ import { at, el } from "./dom.js";
 import {
   hash, showAhead, showBadges, showOrder, showOrders, showTables, showTrust, showWhy,
 } from "./panels.js";
-import { count, fine, fullDay, known, share, signed, units, utc } from "./words.js";
+import { count, fine, fullDay, known, moment, share, signed, units, utc } from "./words.js";
+import * as overview from "./overview.js";
 import * as whatIf from "./whatif.js";
 
 const HISTORY_DAYS = 84;
@@ -15,18 +16,26 @@ const DAY_MS = 86_400_000;
 const LOOK_AGAIN_MS = 5 * 60_000; // a page left open follows new data and models
 const NOTHING = ["There are no forecasts yet", "Come back after the next forecast."];
 const OFFLINE = "You are offline: the numbers are those read last.";
+const SOMEBODY_ELSE = [409, 412, 422]; // problems of a decision, not of what is shown
 const PHONE = 560; // px of drawing: on less, four weeks are enough
-const page = { all: [], chosen: null, shown: null, imagined: null, of: null, waiting: 0 };
+const page = { all: [], chosen: null, shown: null, imagined: null, of: null, waiting: 0, book: null,
+  readAt: null };
 
 async function start() {
   await trying(async () => {
-    const [list, model, card] = await Promise.all([
-      series(), ask("v1/model"), optional("v1/scorecard")]);
-    Object.assign(page, { all: list.series, model, card, shown: null, of: null });
-    at("product").textContent = plain(model.name);
-    if (!page.all.length) throw new Problem(...NOTHING);
+    Object.assign(page, { all: [], model: await ask("v1/model"), shown: null, of: null });
+    at("product").textContent = plain(page.model.name);
     await route();
+    await readReports();
   });
+}
+
+async function readReports() {
+  const found = await optional("v1/reports");
+  const links = (found?.reports ?? []).map((one) =>
+    el("a", { href: one.address.slice(1) }, one.title)); // relative: a proxy may add a prefix
+  at("links").replaceChildren(...[...links, el("a", { href: "docs" }, "API reference")]
+    .flatMap((link, place) => (place ? [" · ", link] : [link])));
 }
 
 async function optional(path, signal = null) {
@@ -40,6 +49,11 @@ async function optional(path, signal = null) {
 
 async function route() {
   page.asking?.abort();
+  if (!location.hash.slice(2)) {
+    await showOverview();
+    return;
+  }
+  if (!page.all.length) await readSeries();
   const [store, item] = location.hash.startsWith("#/")
     ? location.hash.slice(2).split("/").map(decoded) : [];
   const known = page.all.find((one) => one.store_id === store && one.item_id === item);
@@ -47,6 +61,23 @@ async function route() {
   page.chosen = known ?? page.all[0];
   fillChoices();
   await show();
+}
+
+async function readSeries() {
+  const [list, card] = await Promise.all([series(), optional("v1/scorecard")]);
+  Object.assign(page, { all: list.series, card });
+  if (!page.all.length) throw new Problem(...NOTHING);
+}
+
+async function showOverview() {
+  page.asking = new AbortController();
+  page.book = await overview.load(page.asking.signal);
+  if (differ(page.book, page.model)) page.model = await ask("v1/model", null, page.asking.signal);
+  at("content").hidden = at("choose").hidden = true;
+  at("overview").hidden = false;
+  overview.show(page.book); // again: only what is seen has a height
+  showBadges(page.model, page.book, page.book.degraded, at("overview-badges"));
+  document.title = "What to order";
 }
 
 function unknown(store, item) {
@@ -91,6 +122,7 @@ function render() {
   const currency = orders?.currency;
   const order = orders?.orders.find((one) => one.item_id === item) ?? null;
   at("content").hidden = false;
+  at("overview").hidden = true;
   at("title").replaceChildren(chosen.item_name, el("span", {}, ` in ${store}`));
   document.title = `${chosen.item_name}, ${store}: what to order`;
   showBadges(model, shown.forecast, [...shown.forecast.degraded, ...(orders?.degraded ?? [])]);
@@ -166,6 +198,7 @@ function forecastReading({ said, goes, imagined }) {
 }
 
 function fillChoices() {
+  at("choose").hidden = false;
   const stores = [...new Set(page.all.map((one) => one.store_id))];
   const { store_id: store, item_id: item } = page.chosen ?? page.all[0];
   const items = page.all.filter((one) => one.store_id === store);
@@ -200,6 +233,8 @@ async function trying(action) {
   try {
     await action();
     at("problem").hidden = at("unlock").hidden = true;
+    page.readAt = new Date();
+    age(false);
   } catch (error) {
     if (error.name === "AbortError") return;
     complain(error);
@@ -213,6 +248,7 @@ function complain(error) {
     : new Problem("The page made a mistake", "If it stays, tell your administrator.");
   if (problem !== error) console.error(error);
   at("unlock").hidden = problem.status !== 401;
+  if (!SOMEBODY_ELSE.includes(problem.status)) outdated();
   const retry = el("button", { type: "button" }, "Try again");
   retry.onclick = start;
   at("problem").replaceChildren(el("p", {}, el("b", {}, problem.message)),
@@ -222,10 +258,28 @@ function complain(error) {
   if (problem.again) page.waiting = setTimeout(start, 1000 * problem.again);
 }
 
+// Numbers that could not be read again are greyed and dated; another series' are not shown.
+function outdated() {
+  const { chosen, shown } = page;
+  if (!at("content").hidden && shown?.forecast.forecasts[0].store_id + shown?.forecast
+    .forecasts[0].item_id !== chosen?.store_id + chosen?.item_id) at("content").hidden = true;
+  age(true);
+}
+
+function age(old) {
+  for (const id of ["content", "overview"]) at(id).classList.toggle("old", old);
+  at("dated").hidden = !old || !page.readAt || (at("content").hidden && at("overview").hidden);
+  at("dated").textContent = page.readAt ? `These numbers are from ${moment(page.readAt)}.` : "";
+}
+
 async function lookAgain() {
+  if (!document.hidden && !at("overview").hidden) return trying(showOverview);
   if (document.hidden || !page.of) return;
   const paths = ["v1/model", ordersOf(page.of)];
-  const [now, orders] = await Promise.all(paths.map((path) => ask(path))).catch(() => []);
+  const [now, orders] = await Promise.all(paths.map((path) => ask(path))).catch((error) => {
+    complain(error);
+    return [];
+  });
   if (!now) return;
   const others = JSON.stringify(orders) !== JSON.stringify(page.orders);
   if (others || differ(now, page.model)) await start();
@@ -273,6 +327,7 @@ function listen() {
     unlock(at("key").value);
     start();
   };
+  overview.listen(trying);
   whatIf.listen((imagined) => { page.imagined = imagined; picture(); });
   addEventListener("hashchange", () => {
     if (!location.hash.startsWith("#/") && location.hash) return; // a place in the page

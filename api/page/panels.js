@@ -11,7 +11,7 @@ const OURS = "challenger";
 const RIVAL = "weekday_mean";
 
 /** Show what the numbers rest on, and what they had to do without. */
-export function showBadges(model, said, missed) {
+export function showBadges(model, said, missed, list = at("badges")) {
   const issued = said.weather_issued_at;
   const plain = [
     `Sales until ${fullDay(said.origin)}`,
@@ -19,7 +19,7 @@ export function showBadges(model, said, missed) {
     `Model ${said.model_version}, learned until ${fullDay(model.trained_until)}`,
   ];
   const warnings = [...new Set(missed)].map((name) => el("li", { class: "warn" }, degraded(name)));
-  at("badges").replaceChildren(
+  list.replaceChildren(
     ...warnings, ...plain.filter(Boolean).map((text) => el("li", {}, text)));
 }
 

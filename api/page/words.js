@@ -39,6 +39,7 @@ export const day = (date) => formats.day.format(utc(date)).replace(",", "");
 export const fullDay = (date) => formats.full.format(utc(date)).replace(",", "");
 export const shortDay = (date) => formats.short.format(utc(date));
 export const longDay = (date) => formats.long.format(utc(date)).replace(",", "");
+export const moment = (date) => date.toLocaleString(LOCALE, { dateStyle: "medium", timeStyle: "short" });
 export const utc = (date) => new Date(`${date.slice(0, 10)}T00:00:00Z`);
 export const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
 export const sum = (values) => values.reduce((total, value) => total + value, 0);
@@ -73,6 +74,26 @@ function symbol(currency) {
   const found = parts.find((part) => part.type === "currency").value;
   return /[a-z]$/i.test(found) ? `${found}\u00a0` : found;
 }
+
+/** Why an order deserves a look. */
+export const ATTENTION = {
+  lost_sales: "Lost sales likely",
+  unusual_demand: "Unlike recent sales",
+  overfull: "Too much stock",
+  far_from_rule: "Far from the old rule",
+  stale_count: "Old stock count",
+  degraded: "Limited forecast",
+};
+/** What planners decided. */
+export const STATUS = {
+  proposed: "Not decided", approved: "Approved", rejected: "Rejected", released: "Released",
+  corrected: "Corrected",
+};
+/** Why a planner changes an order. */
+export const REASONS = {
+  promotion: "Promotion", event: "Event nearby", weather: "Weather", stock: "Stock is different",
+  supplier: "Supplier", range: "Range change", other: "Other",
+};
 
 const DEGRADED = {
   weather_issue_old: "Weather forecast is not today’s",

@@ -38,6 +38,7 @@ class Scope(StrEnum):
 
     read = "read"
     write = "write"
+    orders = "orders"
 
 
 class Engine(StrEnum):

@@ -8,6 +8,9 @@
     ├── UnknownReceiptError      a receipt that no forecast carries
     ├── UnknownAlarmError        an alarm id that the ledger does not hold
     ├── ReceiptNotRebuilt        the forecast of a receipt cannot be made again
+    ├── UnknownOrderError        an order that was never proposed
+    ├── OrderConflict            another decision about the order was faster, or it was replaced
+    ├── OrderRefused             an order cannot be changed in this way now
     ├── NoChampionError          no model has been promoted yet
     ├── GateRefused              the challenger must not be promoted (exit code 3)
     ├── PromotionConflict        another promotion came first
@@ -54,6 +57,18 @@ class UnknownAlarmError(SalescastError):
 
 class ReceiptNotRebuilt(SalescastError):  # noqa: N818 - the name is the verdict
     """A forecast cannot be made again; the message names what is missing or differs."""
+
+
+class UnknownOrderError(SalescastError):
+    """No proposed order has this receipt."""
+
+
+class OrderConflict(SalescastError):  # noqa: N818 - it is nobody's error
+    """Another decision about the order was faster, or a newer order replaced it."""
+
+
+class OrderRefused(SalescastError):  # noqa: N818 - the name is the verdict
+    """The order cannot be changed in this way now; the message says what is possible."""
 
 
 class NoChampionError(SalescastError):

@@ -110,7 +110,7 @@ def cells(page: Page, table: str, row: int) -> list[str]:
 
 def test_a_planner_chooses_a_series_and_reads_its_order(desk: Desk, url: str) -> None:
     """The order in units and money stands beside the old rule's, and what each may cost."""
-    open_page(desk.page, f"{url}/")
+    open_page(desk.page, f"{url}/#/s1/u1")
 
     desk.page.get_by_label("Store", exact=True).select_option("s2")
     desk.page.get_by_label("Item", exact=True).select_option(label="Folding mini")
@@ -128,9 +128,9 @@ def test_the_page_loads_nothing_from_elsewhere_and_the_console_is_silent(
     desk: Desk, url: str
 ) -> None:
     """Without the internet it is whole: each request goes to the service."""
-    open_page(desk.page, f"{url}/")
+    open_page(desk.page, f"{url}/#/s1/u1")
     desk.page.locator("#after").click()
-    expect(desk.page.locator("h1")).to_have_text("Folding mini in s1")
+    expect(desk.page.locator("#title")).to_have_text("Folding mini in s1")
 
     assert [address for address in desk.asked if not address.startswith(url)] == []
     assert desk.messages == []
@@ -139,14 +139,14 @@ def test_the_page_loads_nothing_from_elsewhere_and_the_console_is_silent(
 def test_a_deep_link_opens_its_series_and_back_returns(desk: Desk, url: str) -> None:
     """What is chosen stands in the address."""
     open_page(desk.page, f"{url}/#/s2/u1")
-    expect(desk.page.locator("h1")).to_have_text("Classic stick in s2")
+    expect(desk.page.locator("#title")).to_have_text("Classic stick in s2")
 
     desk.page.locator("#orders").get_by_role("link", name="Folding mini").click()
     expect(desk.page).to_have_url(f"{url}/#/s2/u2")
     expect(desk.page.locator("#main")).to_be_focused()
     desk.page.go_back()
 
-    expect(desk.page.locator("h1")).to_have_text("Classic stick in s2")
+    expect(desk.page.locator("#title")).to_have_text("Classic stick in s2")
     expect(desk.page.locator("#item")).to_have_value("u1")
 
 
@@ -227,7 +227,7 @@ def test_everything_can_be_done_with_the_keyboard(desk: Desk, url: str) -> None:
         page.keyboard.press("Tab")
         stops.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
 
-    names = ["skip", "store", "item", "before", "after", "weeks", "day", "rain", "price"]
+    names = ["skip", "to-overview", "store", "item", "before", "after", "weeks", "day", "rain"]
     assert stops == names
     page.locator("#day").focus()
     page.keyboard.press("ArrowRight")
@@ -238,7 +238,7 @@ def test_everything_can_be_done_with_the_keyboard(desk: Desk, url: str) -> None:
     expect(page.locator("#rain-say")).to_have_text("75% of the rain forecast")
     page.locator("#item").focus()
     page.keyboard.type("Fold")
-    expect(page.locator("h1")).to_have_text("Folding mini in s1")
+    expect(page.locator("#title")).to_have_text("Folding mini in s1")
 
 
 def test_how_good_the_forecasts_were_is_said_in_words(desk: Desk, url: str) -> None:
@@ -288,7 +288,7 @@ def test_a_service_that_is_not_ready_is_waited_for(desk: Desk, url: str) -> None
     """It says so in plain words, and the numbers come without anybody touching it."""
     desk.page.route("**/v1/series*", answering(503, NOT_READY, {"Retry-After": "1"}))
 
-    desk.page.goto(f"{url}/")
+    desk.page.goto(f"{url}/#/s1/u1")
 
     expect(desk.page.get_by_role("alert")).to_contain_text("The forecasts are not ready yet")
     expect(desk.page.locator("#content")).to_be_visible()
@@ -298,7 +298,7 @@ def test_a_service_that_is_not_ready_is_waited_for(desk: Desk, url: str) -> None
 def test_a_key_is_asked_for_where_one_is_needed(desk: Desk, url: str) -> None:
     """And shown to the service from then on."""
     desk.page.route("**/v1/series*", answering(401, NO_KEY))
-    desk.page.goto(f"{url}/")
+    desk.page.goto(f"{url}/#/s1/u1")
 
     desk.page.get_by_label("Access key").fill("sc_1_secret")
     with desk.page.expect_request("**/v1/series*") as asked:
@@ -315,7 +315,7 @@ def test_a_link_to_a_series_nobody_knows_says_so(desk: Desk, url: str) -> None:
 
     desk.page.get_by_label("Store", exact=True).select_option("s1")
 
-    expect(desk.page.locator("h1")).to_have_text("Classic stick in s1")
+    expect(desk.page.locator("#title")).to_have_text("Classic stick in s1")
     expect(desk.page.get_by_role("alert")).to_be_hidden()
 
 
@@ -323,7 +323,7 @@ def test_no_series_at_all_is_an_answer_too(desk: Desk, url: str) -> None:
     """A service without forecasts shows no empty drawing."""
     desk.page.route("**/v1/series*", lambda route: route.fulfill(json={"total": 0, "series": []}))
 
-    desk.page.goto(f"{url}/")
+    desk.page.goto(f"{url}/#/s1/u1")
 
     expect(desk.page.get_by_role("alert")).to_contain_text("There are no forecasts yet")
     expect(desk.page.locator("#content")).to_be_hidden()

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from salescast.client import AsyncClient, Client, Outcome, ProblemError, WhatIf
+from salescast.client import AsyncClient, Client, Decision, Outcome, ProblemError, WhatIf
 from salescast.client.endpoints import MAX_WAIT, retry_after
 from tests.serving import make_app, served
 
@@ -41,6 +41,18 @@ def test_every_call_returns_what_the_service_said(url):
     assert [order.order for order in orders.orders] == [48]
     assert [day.mean for day in receipt.days] == [day.mean for day in one.days]
     assert (recorded.recorded, recorded.unchanged) == (1, 0)
+
+
+def test_orders_are_decided_and_released(tmp_path):
+    """Read, approve, release; the same release again is the same."""
+    with served(make_app(tmp_path)) as url, Client(url) as client:
+        order = client.orders("s1").orders[0]
+        decided = client.decide([Decision(order.receipt_id, order.revision)], planner="Ann")
+        released = client.release("monday-1", planner="Ann")
+        again = client.release("monday-1", planner="Ann")
+
+    assert (decided.decisions[0].status, decided.decisions[0].quantity) == ("approved", 48)
+    assert (released.orders[0].quantity, again) == (48, released)
 
 
 def test_a_what_if_comes_back_marked(url):

@@ -20,16 +20,21 @@ import httpx
 from salescast.client.endpoints import Call, Endpoints, wait_after
 from salescast.client.endpoints import ProblemError as ProblemError
 from salescast.client.responses import Day as Day
+from salescast.client.responses import Decided as Decided
+from salescast.client.responses import Decision as Decision
+from salescast.client.responses import Decisions as Decisions
 from salescast.client.responses import Forecast as Forecast
 from salescast.client.responses import Forecasts as Forecasts
 from salescast.client.responses import History as History
 from salescast.client.responses import Order as Order
+from salescast.client.responses import OrderRelease as OrderRelease
 from salescast.client.responses import Orders as Orders
 from salescast.client.responses import Outcome as Outcome
 from salescast.client.responses import PastDay as PastDay
 from salescast.client.responses import Provenance as Provenance
 from salescast.client.responses import Receipt as Receipt
 from salescast.client.responses import Recorded as Recorded
+from salescast.client.responses import ReleasedOrder as ReleasedOrder
 from salescast.client.responses import WhatIf as WhatIf
 
 T = TypeVar("T")

@@ -15,9 +15,12 @@ from urllib.parse import quote
 import httpx
 
 from salescast.client.responses import (
+    Decision,
+    Decisions,
     Forecast,
     Forecasts,
     History,
+    OrderRelease,
     Orders,
     Outcome,
     Provenance,
@@ -156,6 +159,26 @@ class Endpoints:
         """Return the newest proposed orders, of one store or of all."""
         params = {"format": "json"} | ({"store": store} if store else {})
         return Call(partial(read, Orders), "GET", "/v1/orders", params=params)
+
+    @Endpoint
+    @staticmethod
+    def decide(decisions: Iterable[Decision], planner: str | None = None) -> Call[Decisions]:
+        """Decide about orders, all or none; `planner`: who decides, where there is no key.
+
+        Raises ProblemError 412 where somebody else decided since the orders were read: a retry
+        after a lost answer does so, too. Read the orders again.
+        """
+        body = {"planner": planner, "decisions": [vars(one) for one in decisions]}
+        return Call(partial(read, Decisions), "POST", "/v1/orders/decisions", body)
+
+    @Endpoint
+    @staticmethod
+    def release(
+        release_id: str, planner: str | None = None, store: str | None = None
+    ) -> Call[OrderRelease]:
+        """Release every approved order; the same `release_id` again releases nothing more."""
+        body = {"release_id": release_id, "planner": planner, "store": store}
+        return Call(partial(read, OrderRelease), "POST", "/v1/orders/releases", body)
 
     @Endpoint
     @staticmethod

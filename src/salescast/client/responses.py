@@ -78,6 +78,63 @@ class Order:
     fill_rate: float
     due: bool
     receipt_id: str
+    store_name: str
+    item_name: str
+    attention: tuple[str, ...]
+    status: str
+    revision: int
+    quantity: int | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do with an order: approve, edit, reject or correct; all but approve need a reason."""
+
+    receipt_id: str
+    revision: int
+    action: str = "approve"
+    quantity: int | None = None
+    reason: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Decided:
+    """An order after a decision."""
+
+    receipt_id: str
+    revision: int
+    status: str
+    quantity: int
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Orders after decisions, in the order of the request."""
+
+    decisions: tuple[Decided, ...]
+
+
+@dataclass(frozen=True)
+class ReleasedOrder:
+    """One line of a release; `change`: units since the previous release of the order."""
+
+    store_id: str
+    item_id: str
+    quantity: int
+    change: int
+    spend: float
+    receipt_id: str
+
+
+@dataclass(frozen=True)
+class OrderRelease:
+    """A release: what was ordered, by whom and when."""
+
+    release_id: str
+    planner: str
+    released_at: str
+    orders: tuple[ReleasedOrder, ...]
 
 
 @dataclass(frozen=True)
@@ -144,6 +201,8 @@ _ITEMS: Mapping[tuple[type, str], type] = {
     (Receipt, "days"): Day,
     (Orders, "orders"): Order,
     (History, "days"): PastDay,
+    (Decisions, "decisions"): Decided,
+    (OrderRelease, "orders"): ReleasedOrder,
 }
 """The dataclass of each item of a field that is a list."""
 

@@ -7,8 +7,9 @@ after a crash. Days and moments are naive UTC.
 
 from salescast.ledger.forecast_records import ForecastRecords
 from salescast.ledger.journal import Journal
+from salescast.ledger.order_decisions import OrderDecisions
 from salescast.ledger.outcome_records import OutcomeRecords
 
 
-class Ledger(ForecastRecords, OutcomeRecords, Journal):
+class Ledger(ForecastRecords, OutcomeRecords, OrderDecisions, Journal):
     """The ledger behind a SQLAlchemy URL; see `Database`."""

@@ -64,6 +64,20 @@ ORDERS = sa.Table(
     sa.Column("data_version", sa.String, nullable=False),
     sa.Column("made_at", sa.DateTime, nullable=False),
 )
+ORDER_DECISIONS = sa.Table(  # of two planners at once, one gets the revision
+    "order_decisions",
+    METADATA,
+    sa.Column("receipt_id", sa.String, primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("origin", sa.DateTime, nullable=False, index=True),
+    sa.Column("action", sa.String, nullable=False),
+    sa.Column("quantity", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.String),
+    sa.Column("note", sa.String),
+    sa.Column("planner", sa.String, nullable=False),
+    sa.Column("release_id", sa.String, index=True),
+    sa.Column("made_at", sa.DateTime, nullable=False),
+)
 OUTCOMES = sa.Table(
     "outcomes",
     METADATA,

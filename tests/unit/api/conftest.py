@@ -4,10 +4,11 @@ import pytest
 
 from api.main import create_app
 from salescast.settings import read_settings
+from tests.builders import make_items
 from tests.conftest import ROOT
 from tests.serving import Always, small_snapshot
 
-SNAPSHOT = small_snapshot()
+SNAPSHOT = small_snapshot(items=make_items(pack_size=12))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from api.keys import create_key, revoke_key
 from api.main import create_app
 from salescast.settings import read_settings
 from tests.conftest import ROOT
-from tests.serving import Always, ask, check_problem, small_snapshot
+from tests.serving import RECEIPTS, Always, ask, check_problem, make_orders, small_snapshot
 
 SETTINGS = read_settings(ROOT / "config.toml")
 SNAPSHOT = small_snapshot()
@@ -53,15 +53,19 @@ def test_probes_and_the_reference_need_no_key(tmp_path, path):
 def test_a_key_opens_what_its_scopes_say(tmp_path):
     """To read is not to write."""
     app, path = make_app(tmp_path)
-    reads, writes = (create_key(path, s, [s], 1)[0] for s in ("read", "write"))
+    keys = [create_key(path, scope, [scope], 1)[0] for scope in ("read", "write", "orders")]
 
     codes = [
         ask(app, method, url, headers=bearer(secret)).status_code
-        for secret in (reads, writes)
-        for method, url in (("GET", "/v1/model"), ("POST", "/v1/outcomes"))
+        for secret in keys
+        for method, url in (
+            ("GET", "/v1/orders"),
+            ("POST", "/v1/outcomes"),
+            ("POST", "/v1/orders/decisions"),
+        )
     ]
 
-    assert codes == [200, 403, 403, 415]
+    assert codes == [200, 403, 403, 403, 415, 403, 403, 403, 415]
 
 
 def test_a_revoked_key_opens_nothing(tmp_path):
@@ -211,3 +215,17 @@ def test_the_document_of_a_protected_service_asks_for_a_key(tmp_path):
     assert protected["paths"]["/v1/model"]["get"]["security"] == [{"key": []}]
     assert "401" in protected["paths"]["/v1/model"]["get"]["responses"]
     assert "security" not in bare["paths"]["/v1/model"]["get"]
+
+
+def test_a_decision_bears_the_name_of_the_key(tmp_path):
+    """Whatever name the body has."""
+    app, path = make_app(tmp_path)
+    app.state.ledger.record_orders(make_orders())
+    secret, _ = create_key(path, "ann-desk", ["orders"], 1)
+    decision = {"receipt_id": RECEIPTS[0], "revision": 0, "action": "approve"}
+    body = {"planner": "Bob", "decisions": [decision]}
+
+    answer = ask(app, "POST", "/v1/orders/decisions", json=body, headers=bearer(secret))
+
+    assert answer.status_code == 200
+    assert app.state.ledger.order_decisions()["planner"].tolist() == ["ann-desk"]

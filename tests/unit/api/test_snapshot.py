@@ -92,6 +92,12 @@ def test_no_issue_at_all_is_null():
 
 def test_series_are_listed_by_key_with_names_and_places(snapshot):
     """A planner reads names, not ids."""
-    first = {"store_id": "s1", "item_id": "u1", "item_name": "umbrella", "location_id": "p1"}
-    assert snapshot.series[0] == first
+    first = snapshot.series[0]
     assert len(snapshot.series) == 4
+    assert (first["store_id"], first["item_id"]) == ("s1", "u1")
+    assert (first["store_name"], first["item_name"], first["location_id"]) == (
+        "S1",
+        "umbrella",
+        "p1",
+    )
+    assert first["sold_per_day"] > 0
