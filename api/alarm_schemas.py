@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from api.schemas import RequestModel
+from api.schemas import RequestModel, body_example
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 
@@ -17,6 +17,8 @@ class AlarmsQuery(RequestModel):
 
 class AlarmChange(RequestModel):
     """Who acknowledges or resolves an alarm, and why."""
+
+    model_config = body_example({"person": "ada", "reason": "a rival opened"})
 
     person: Text = Field(description="Who does it.", examples=["ada"])
     reason: Text = Field(description="Why; the ledger keeps it.", examples=["a rival opened"])
