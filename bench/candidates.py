@@ -127,7 +127,7 @@ def around_mean(seen: World, name: str, train: pd.DataFrame, served: pd.DataFram
     """
     items, item = np.unique(train["item_id"].to_numpy(str), return_inverse=True)
     sold, mean = train["units"].to_numpy(float), train[name].to_numpy(float)
-    k = response.dispersion(sold, mean, item, len(items))
+    k = response.dispersion((sold - mean) ** 2, mean, item, len(items))
     model = SeasonalNaive()  # repeats a column, whichever it is told to
     model.column, model.dispersion_ = name, dict(zip(items, k, strict=True))
     found = forecast(model, served, seen.recipe.quantiles, seen.recipe.critical)

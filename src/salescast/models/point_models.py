@@ -23,7 +23,8 @@ class PointForecaster(Forecaster):
         self._fit_mean(known)
         items, item = np.unique(known["item_id"].to_numpy(str), return_inverse=True)
         mean = np.where(known["closed"].to_numpy(bool), 0.0, self._mean(known))
-        k = response.dispersion(known["units"].to_numpy(float), mean, item, len(items))
+        square = (known["units"].to_numpy(float) - mean) ** 2
+        k = response.dispersion(square, mean, item, len(items))
         self.dispersion_ = dict(zip(map(str, items), map(float, k), strict=True))
 
     def _distribution(self, rows: pd.DataFrame) -> CountMixture:

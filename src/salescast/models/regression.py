@@ -97,14 +97,8 @@ def split(
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Return the chain's, the stores', the items' coefficients and the series' levels."""
     stores, items = shape
-    cuts = np.cumsum([width, stores * width, items * width])
-    chain, store, item, series = np.split(theta, cuts)
-    return (
-        chain,
-        store.reshape(stores, width),
-        item.reshape(items, width),
-        series.reshape(stores, items),
-    )
+    chain, store, item, series = np.split(theta, width * np.array([1, 1 + stores, 1 + sum(shape)]))
+    return chain, store.reshape(-1, width), item.reshape(-1, width), series.reshape(stores, items)
 
 
 @dataclass(frozen=True)
@@ -197,18 +191,16 @@ class Pool:
 
     def _design(self) -> Any:
         """Return the terms as one sparse matrix: chain, stores, items, levels of series."""
-        from scipy.sparse import coo_array, hstack
+        from scipy.sparse import csr_array
 
         (stores, items), width, n = self.shape, self.x.shape[1], len(self.x)
-        blocks = []
-        for count, at in ((stores, 2), (items, 3)):
-            first = np.concatenate([np.full(run[1] - run[0], run[at] * width) for run in self.runs])
-            columns = first[:, None] + np.arange(width)
-            rows = np.repeat(np.arange(n), width)
-            blocks.append(coo_array((self.x.ravel(), (rows, columns.ravel())), (n, count * width)))
-        level = np.concatenate([np.full(b - a, s * items + i) for a, b, s, i in self.runs])
-        blocks.append(coo_array((self.x[:, LEVEL], (np.arange(n), level)), (n, stores * items)))
-        return hstack([coo_array(self.x), *blocks], format="csr")
+        store, item = np.concatenate([np.tile([s, i], (b - a, 1)) for a, b, s, i in self.runs]).T
+        first = width * np.column_stack([0 * store, 1 + store, 1 + stores + item])
+        terms = (first[:, :, None] + np.arange(width)).reshape(n, -1)
+        columns = np.column_stack([terms, width * (1 + stores + items) + store * items + item])
+        values = np.hstack([self.x, self.x, self.x, self.x[:, [LEVEL]]])
+        starts = np.arange(n + 1) * columns.shape[1]
+        return csr_array((values.ravel(), columns.ravel(), starts), (n, len(self.penalty)))
 
     def _places(self) -> tuple[Ints, Ints]:
         """Return where the shared unknowns stand, and each store's own (stores, width + items)."""
@@ -226,18 +218,14 @@ class Pool:
         block, gradient = np.diag(self.penalty[shared]), np.zeros_like(self.penalty)
         cross = np.zeros((stores, len(shared), width + items))
         own = np.apply_along_axis(np.diag, 1, self.penalty[of_store])
+        shared_terms, own_terms = np.r_[:width, :width], np.r_[:width, LEVEL]
         for a, b, s, i in self.runs:
             x = self.x[a:b]
             gram, slope = x.T @ (x * weight[a:b, None]), x.T @ score[a:b]
-            at, level = np.r_[:width, width * (1 + i) : width * (2 + i)], width + i
-            block[np.ix_(at, at)] += np.tile(gram, (2, 2))
-            cross[s][at, :width] += np.tile(gram, (2, 1))
-            cross[s][at, level] += np.tile(gram[LEVEL], 2)
-            own[s][:width, :width] += gram
-            own[s][:width, level] += gram[LEVEL]
-            own[s][level, :width] += gram[LEVEL]
-            own[s][level, level] += gram[LEVEL, LEVEL]
-            gradient[shared[at]] += np.tile(slope, 2)
-            gradient[of_store[s, :width]] += slope
-            gradient[of_store[s, level]] += slope[LEVEL]
+            at, mine = np.r_[:width, width * (1 + i) : width * (2 + i)], np.r_[:width, width + i]
+            block[np.ix_(at, at)] += gram[np.ix_(shared_terms, shared_terms)]
+            cross[s][np.ix_(at, mine)] += gram[np.ix_(shared_terms, own_terms)]
+            own[s][np.ix_(mine, mine)] += gram[np.ix_(own_terms, own_terms)]
+            gradient[shared[at]] += slope[shared_terms]
+            gradient[of_store[s, mine]] += slope[own_terms]
         return block, cross, own, gradient

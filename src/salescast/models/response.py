@@ -5,7 +5,7 @@ over stores and items as `regression` says. Days sold out count with their expec
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -79,8 +79,8 @@ class Response:
     series: Floats
     dispersion: Floats
     cutoff: float
-    recent: Floats = field(default_factory=lambda: np.ones((1, 1)))
-    since: float = NEVER
+    recent: Floats
+    since: float
 
     def codes(self, rows: pd.DataFrame) -> tuple[Ints, Ints]:
         """Return each row's store and item as positions, 0 for an unknown one."""
@@ -221,7 +221,7 @@ def _fit_regression(days: _Days, params: Mapping[str, Any]) -> tuple[Any, Floats
             demand = np.where(days.sold_out, first, days.sold)
             square = second + first - 2.0 * mean * first + mean**2  # E[(D − m)² | D ≥ sold]
             square = np.where(days.sold_out, square, (days.sold - mean) ** 2)
-            k = _dispersion(square, mean, item, len(k))
+            k = dispersion(square, mean, item, len(k))
     return regressor, demand, k
 
 
@@ -301,12 +301,11 @@ def _beyond(sold: Floats, mean: Floats, k: Floats) -> tuple[Floats, Floats]:
     return least, np.where(likely, np.maximum(second, least * (least - 1.0)), least**2)
 
 
-def dispersion(y: Floats, mean: Floats, group: Ints, groups: int) -> Floats:
-    """Return k of each group by moments, Σ((y − m)² − m) = Σ m² ÷ k, within [0.2, 1e6]."""
-    return _dispersion((y - mean) ** 2, mean, group, groups)
+def dispersion(square: Floats, mean: Floats, group: Ints, groups: int) -> Floats:
+    """Return k of each group by moments, Σ((y − m)² − m) = Σ m² ÷ k, within [0.2, 1e6].
 
-
-def _dispersion(square: Floats, mean: Floats, group: Ints, groups: int) -> Floats:
+    `square`: (y − m)², or its expectation where y is unknown.
+    """
     excess = np.bincount(group, square - mean, groups)
     whole = np.bincount(group, mean**2, groups)
     return np.clip(whole / np.maximum(excess, 1e-9), 0.2, 1e6)

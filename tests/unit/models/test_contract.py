@@ -1,5 +1,6 @@
 """The contract of a forecaster, which every registered kind of model keeps."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -154,3 +155,15 @@ def test_parameters_can_be_set_by_name(kind: str) -> None:
 def test_a_kind_has_the_parameters_that_it_is_searched_by(kind: str) -> None:
     """Bounds of a parameter that the class has not would search nothing."""
     assert set(kind_class(kind).search_space) <= set(unfitted(kind).get_params())
+
+
+def test_no_kind_of_model_is_named_outside_of_models() -> None:
+    """The rest of the product knows the methods of a forecaster, and no kind."""
+    names = "|".join(path.rpartition(".")[2] for path in KINDS.values())
+    files = [
+        *Path("src/salescast").rglob("*.py"),
+        *Path("api").rglob("*.py"),
+        *Path("flows").rglob("*.py"),
+    ]
+    others = [path for path in files if "models" not in path.parts]
+    assert [p for p in others if re.search(rf"\b({names})\b", p.read_text("utf-8"))] == []
