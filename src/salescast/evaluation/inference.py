@@ -25,6 +25,7 @@ SEGMENTS = {"store": "store_id", "item": "item_id", "lead_band": "lead_band"}
 MIN_LENGTH = 13  # shortest sample on which the test of one mean holds its error
 SEGMENT_LENGTH = 26  # as MIN_LENGTH, for hundreds of segments together
 RESERVE = 2.0  # the test's nominal error is the stated one ÷ this
+SEGMENT_RESERVE = 8.0  # as RESERVE, for `p_value`
 MAX_SKEWNESS = 4.0  # of a sample; more is an estimate from a single value
 BLOCK_DAYS = 4  # of a confidence sequence: long enough for the correlation between days
 EFFECT = 2.0  # prior standard deviation of a block's mean ÷ its noise
@@ -77,7 +78,8 @@ def interval(values: Floats | Sequence[float], error: float) -> tuple[float, flo
 def p_value(values: Floats | Sequence[float]) -> Floats:
     """Return the p-value of a mean of `values` (…, n) above 0 against one of 0 or less.
 
-    1 below MIN_LENGTH. For many tests together: here Hall's transformation may only lower the
+    1 below MIN_LENGTH. For many tests together: twice the degrees of freedom, for power far out in
+    the tail, at the price of a larger reserve; and Hall's transformation may only lower the
     statistic, since far out in the tail an estimated skewness would raise it too often.
     """
     from scipy.special import stdtr
@@ -85,19 +87,19 @@ def p_value(values: Floats | Sequence[float]) -> Floats:
     values = np.asarray(values, dtype=float)
     if values.shape[-1] < MIN_LENGTH:
         return np.ones(values.shape[:-1])
-    mean, noise, slope, terms = _moments(values)
+    mean, noise, slope, terms = _moments(values, 2)
     statistic = mean / noise
     shape = slope * statistic
     corrected = statistic * (1.0 + shape + shape**2 / 3.0) + slope / 2.0
     corrected = np.where(slope < 0, np.minimum(corrected, statistic), statistic)
-    result: Floats = np.minimum(RESERVE * stdtr(terms, -corrected), 1.0)
+    result: Floats = np.minimum(SEGMENT_RESERVE * stdtr(terms, -corrected), 1.0)
     return result
 
 
-def _moments(values: Floats) -> tuple[Floats, Floats, Floats, int]:
+def _moments(values: Floats, waves_factor: int = 1) -> tuple[Floats, Floats, Floats, int]:
     """Return mean, its standard error, Hall's skewness ÷ (3 √n), and the degrees of freedom."""
     n = values.shape[-1]
-    terms = max(int(0.4 * n ** (2 / 3)), 1)
+    terms = max(int(0.4 * n ** (2 / 3)), 1) * waves_factor
     waves = np.sqrt(2.0 / n) * np.cos(
         np.pi * np.outer((np.arange(n) + 0.5) / n, np.arange(1, terms + 1))
     )
