@@ -62,7 +62,8 @@ def new_rows(
     for name, rows in delivery.items():
         known_at = TABLES[name].known_at
         if known_at in TABLES[name].key or _in_order(rows[known_at], window):
-            tables[name] = rows
+            tables[name] = rows[~(rows[known_at] >= window[1])]  # later issues wait, too
+            waiting[name] = len(rows) - len(tables[name])
             continue
         fresh = _ended(name, rows, window[1], _local(now, rows, zones))
         waiting[name] = len(rows) - len(fresh)
