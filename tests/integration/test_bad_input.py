@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -288,3 +289,43 @@ def test_a_damaged_table_is_one_line_naming_the_file(shop, monkeypatch, capfd):
     assert done.code == 1
     assert str(damaged) in done.error
     assert "dvc checkout" in done.error
+
+
+def test_a_dry_run_says_what_would_be_stored_and_writes_nothing(shop, monkeypatch, capfd):
+    """Rows by file, quarantined rows with their reason, files that are not read; exit code 4."""
+    change(shop, "sales", units="-3")
+    (shop / "inbox" / "sales.xlsx").write_bytes(b"x")
+    before = contents(shop)
+
+    done = run_here(shop, monkeypatch, capfd, "ingest", "--until", DAY, "--dry-run")
+
+    assert done.code == 4
+    assert "units is" in done.out or "units (units sold)" in done.out
+    assert "sales.csv: 240 rows" in done.out
+    assert "sales.xlsx is not read" in done.out
+    assert contents(shop) == before
+
+
+def test_a_file_that_is_not_read_is_named_and_shows_in_the_exit_code(shop, monkeypatch, capfd):
+    """Everything else is stored."""
+    (shop / "inbox" / "sale.csv").write_text("x")
+
+    done = run_here(shop, monkeypatch, capfd, "ingest", "--until", DAY)
+
+    assert done.code == 4
+    assert "sale.csv is not read" in done.err
+    assert len(store.read(shop / "data", "sales")) == 4 * COUNT
+
+
+def test_a_template_is_a_delivery(tmp_path, monkeypatch, capfd):
+    """Every table with two example rows can be ingested as it is; nothing is overwritten."""
+    make_workspace(tmp_path, {})
+    shutil.rmtree(tmp_path / "inbox", ignore_errors=True)
+
+    inbox = str(tmp_path / "inbox")
+    made = run_here(tmp_path, monkeypatch, capfd, "template", inbox)
+    again = run_here(tmp_path, monkeypatch, capfd, "template", inbox)
+    done = run_here(tmp_path, monkeypatch, capfd, "ingest", "--until", "2025-01-03")
+
+    assert (made.code, again.code, done.code) == (0, 2, 0), done.err
+    assert len(store.read(tmp_path / "data", "sales")) == 2

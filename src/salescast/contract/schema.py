@@ -30,7 +30,10 @@ DTYPES: Mapping[Kind, str] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `minimum` and `maximum` are what is physically or commercially possible."""
+    """One column. `minimum` and `maximum` are what is physically or commercially possible.
+
+    `optional`: may be absent, and is not stored where nothing is known of it.
+    """
 
     name: str
     kind: Kind
@@ -38,6 +41,7 @@ class Column:
     minimum: float | None = None
     maximum: float | None = None
     nullable: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,10 @@ TABLES: Mapping[str, Table] = {
                 Column("country", "text", "ISO 3166 code"),
                 Column("opened_on", "date", "first day of trade", nullable=True),
                 _RECORDED,
+                Column("region", "text", "ISO 3166-2, such as DE-BY", nullable=True, optional=True),
+                Column(
+                    "closed_on", "date", "first day closed for good", nullable=True, optional=True
+                ),
             ),
         ),
         Table(
@@ -95,6 +103,9 @@ TABLES: Mapping[str, Table] = {
                 Column("goodwill_cost", "number", "of a lost sale", 0, 1e9),
                 Column("pack_size", "count", "units in the smallest order", 1, 10_000),
                 _RECORDED,
+                Column(
+                    "delisted_on", "date", "first day not for sale", nullable=True, optional=True
+                ),
             ),
         ),
         Table(
@@ -143,7 +154,7 @@ TABLES: Mapping[str, Table] = {
                 _STORE,
                 _ITEM,
                 _DATE,
-                Column("on_hand", "count", "units in the store at close", 0, 10_000_000),
+                Column("on_hand", "count", "units in the store at close", -10_000_000, 10_000_000),
                 Column("on_order", "count", "units ordered, not yet delivered", 0, 10_000_000),
                 _RECORDED,
             ),

@@ -37,6 +37,9 @@ def prepare(
     rows = _named(table, raw, source, columns or {})
     rows = rows[[c for c in contract.names if c in rows]]
     rows = rows.dropna(how="all").reset_index(drop=True)
+    if table == "stores" and "country" in rows and "region" not in rows:
+        region = rows["country"].astype("str").str.strip().str.upper()
+        rows["region"] = region.where(region.str.fullmatch(r"[A-Z]{2}-\w{1,3}"))
     for column in contract.columns:
         clean = _id if column.kind == "id" else _CLEAN.get(column.name)
         if column.name in rows and clean:

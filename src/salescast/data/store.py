@@ -152,6 +152,9 @@ def _read_month(path: Path, table: str) -> pa.Table:
             read = file.read(use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: a bent name
         raise DataQualityError(f"{path}: damaged ({error}); {_RESTORE}") from error
+    absent = {c.name for c in TABLES[table].columns if c.optional} - {*read.schema.names}
+    for name in absent:
+        read = read.append_column(schema.field(name), pa.nulls(len(read), schema.field(name).type))
     for field in schema:
         if field.name not in read.schema.names or read.schema.field(field.name).type != field.type:
             raise DataQualityError(
@@ -192,7 +195,9 @@ def _stage(data: Path, table: str, rows: pd.DataFrame) -> int:
         merged = _merge(table, stored, delivered)
         if len(merged) > len(stored):
             new += len(merged) - len(stored)
-            _write_synced(_staging(data) / table / path.name, _parquet(merged))
+            _write_synced(
+                _staging(data) / table / path.name, _parquet(_known_columns(table, merged))
+            )
     return new
 
 
@@ -206,6 +211,12 @@ def _merge(table: str, stored: pa.Table, delivered: pd.DataFrame) -> pa.Table:
     merged = pa.Table.from_pandas(once, schema=_schema(table), preserve_index=False)
     merged = merged.sort_by([(column, "ascending") for column in identity])
     return pa.concat_tables([stored, merged]) if later else merged
+
+
+def _known_columns(table: str, rows: pa.Table) -> pa.Table:
+    """Return the rows without the optional columns of which nothing is known."""
+    optional = [c.name for c in TABLES[table].columns if c.optional]
+    return rows.drop_columns([name for name in optional if rows[name].null_count == len(rows)])
 
 
 def _parquet(rows: pa.Table) -> bytes:

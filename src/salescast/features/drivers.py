@@ -41,7 +41,8 @@ def calendar(dates: pd.DatetimeIndex) -> dict[str, Floats]:
 def public_holidays(countries: Sequence[str], dates: pd.DatetimeIndex) -> Floats:
     """Return 1 on each country's public holidays, else 0, shape (countries, dates).
 
-    `countries` are ISO 3166 codes; one that the `holidays` library does not know has none.
+    `countries` are ISO 3166 codes, with a region (DE-BY) or without; one that the `holidays`
+    library does not know has none, and an unknown region has its country's.
     """
     days = dates.to_numpy().astype("datetime64[D]")
     years = range(int(dates.year.min()), int(dates.year.max()) + 1) if len(dates) else range(0)
@@ -52,9 +53,13 @@ def public_holidays(countries: Sequence[str], dates: pd.DatetimeIndex) -> Floats
 def _holidays(country: str, years: tuple[int, ...]) -> NDArray[np.datetime64]:
     import holidays
 
-    if country not in holidays.list_supported_countries():
+    code, _, region = country.upper().partition("-")
+    known = holidays.list_supported_countries()
+    if code not in known:
         return np.array([], dtype="datetime64[D]")
-    return np.array(sorted(holidays.country_holidays(country, years=years)), dtype="datetime64[D]")
+    part = region if region in known[code] else None
+    found = holidays.country_holidays(code, subdiv=part, years=years)
+    return np.array(sorted(found), dtype="datetime64[D]")
 
 
 @dataclass(frozen=True)

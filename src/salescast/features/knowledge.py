@@ -99,13 +99,16 @@ def no_series(origin: pd.Timestamp) -> NotEnoughHistoryError:
 def alive_at(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
     """Return the series alive at `origin` with their rows in the matrices and list prices.
 
-    Alive: with a row of sales, even of 0 units, within ENDED_DAYS, or planned for a day to come.
+    Alive: with a row of sales, even of 0 units, within ENDED_DAYS, or planned for a day to come;
+    the store is not closed for good from the next day on, nor is the item delisted.
     """
     ahead = day_number(origin) - known.first_day + 1
     recent = known.sales["units"][:, ahead - ENDED_DAYS : ahead]
     present = ~np.isnan(np.hstack([recent, known.plan["price"][:, ahead:]]))
     series = _described(known, tables, origin)
-    return series[present[series["row"].to_numpy()].any(axis=1)]
+    ended = (series["ends"] <= origin + pd.Timedelta(days=1)).to_numpy()
+    alive = series[present[series["row"].to_numpy()].any(axis=1) & ~ended]
+    return alive.drop(columns="ends")
 
 
 def _described(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
@@ -114,15 +117,20 @@ def _described(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.Dat
     rows = tuple(map(len, masters))
     if rows not in known.described:
         stores = schema.latest("stores", masters[0]).set_index("store_id")
+        stores = stores.reindex(columns=["location_id", "country", "region", "closed_on"])
         items = schema.latest("items", masters[1]).set_index("item_id")
+        items = items.reindex(columns=["unit_price", "delisted_on"])
         place = pd.Series(known.places.index, index=known.places["location_id"])
         series = known.series.assign(row=np.arange(len(known.series)))
         series = series.assign(
             place=series["store_id"].map(stores["location_id"]).map(place),
-            country=series["store_id"].map(stores["country"]),
+            country=series["store_id"].map(stores["region"].fillna(stores["country"])),
             list_price=series["item_id"].map(items["unit_price"]),
         )
-        known.described[rows] = series.dropna().astype({"place": "int64"})
+        series = series.dropna().astype({"place": "int64"})
+        closed = series["store_id"].map(stores["closed_on"])
+        delisted = series["item_id"].map(items["delisted_on"])
+        known.described[rows] = series.assign(ends=np.fmin(closed, delisted))
     return known.described[rows]
 
 

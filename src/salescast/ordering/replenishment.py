@@ -47,17 +47,37 @@ def position(tables: schema.Tables, origin: pd.Timestamp, series: pd.DataFrame) 
     """Return the stock of each series at the close of `origin`, and its unit costs.
 
     Columns: store_id, item_id, on_hand, on_order (units; 0 where nothing was counted), `counted`
-    (the day of the last count, NaT where there is none) and those of `unit_costs`.
+    (the day of the last count, NaT where there is none) and those of `unit_costs`. An older count
+    is projected by what was sold since: first from the shelf, then from what was on order, which
+    has come if more was sold than was on the shelf. A count below zero is oversold units.
     """
     known = schema.as_of(
-        {name: tables[name] for name in ("items", "stock") if name in tables}, origin
+        {name: tables[name] for name in ("items", "stock", "sales") if name in tables}, origin
     )
     stock = schema.latest("stock", known.get("stock", schema.empty("stock")))
     stock = stock[stock["date"] <= origin].drop_duplicates(SERIES, keep="last")
     counted = stock[[*SERIES, "date", "on_hand", "on_order"]].rename(columns={"date": "counted"})
     result = series[SERIES].merge(counted, on=SERIES, how="left")
     result = result.fillna({"on_hand": 0.0, "on_order": 0.0})
+    result = _projected(result, known.get("sales", schema.empty("sales")))
     return result.merge(unit_costs(schema.latest("items", tables["items"])), on="item_id")
+
+
+def _projected(stock: pd.DataFrame, sales: pd.DataFrame) -> pd.DataFrame:
+    """Return `stock` less the units sold after each count; shelf and orders stay above zero."""
+    oldest = stock["counted"].min()
+    if pd.isna(oldest) or sales.empty:
+        return stock
+    since = schema.latest("sales", sales[sales["date"] > oldest])
+    since = since.merge(stock[[*SERIES, "counted"]], on=SERIES)
+    since = since[since["date"] > since["counted"]]
+    sold = since.groupby(SERIES)["units"].sum().rename("sold")
+    sold = stock[SERIES].merge(sold, on=SERIES, how="left")["sold"].fillna(0.0).to_numpy()
+    on_hand, on_order = stock["on_hand"].to_numpy(), stock["on_order"].to_numpy()
+    beyond = np.maximum(sold - np.maximum(on_hand, 0), 0)  # sold of what was on order
+    arrived = np.minimum(beyond, on_order)
+    left = np.where(sold > 0, np.maximum(on_hand + arrived - sold, np.minimum(on_hand, 0)), on_hand)
+    return stock.assign(on_hand=left, on_order=on_order - arrived)
 
 
 def recent_sales(tables: schema.Tables, origin: pd.Timestamp, series: pd.DataFrame) -> Values:

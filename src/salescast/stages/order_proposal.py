@@ -32,6 +32,7 @@ def order(settings: Settings) -> dict[str, Any]:
     orders = pd.concat([proposal.orders, planned, counted], axis=1).merge(receipts, on=SERIES)
     orders["due"] = due(origin, costs.review_weekday, costs.review_days)
     result = _result(orders, proposal.shadow_price, settings.product.currency)
+    result |= _counts(orders, origin, result["summary"])
     write_frame(settings.build / "orders.parquet", orders)
     write_json(settings.build / "orders.json", result)
     record(settings, orders=orders)
@@ -91,3 +92,20 @@ def _result(orders: pd.DataFrame, shadow_price: float, currency: str) -> dict[st
     if not result["counted"]:
         summary += "; no stock was counted, so shelves are taken as empty"
     return result | {"summary": summary}
+
+
+STALE_DAYS = 2  # a count older than this is worth a word
+
+
+def _counts(orders: pd.DataFrame, origin: pd.Timestamp, summary: str) -> dict[str, Any]:
+    """Return how many counts are old, and the summary with a word on them."""
+    age = (origin - orders["counted"]).dt.days
+    stale, oversold = int((age > STALE_DAYS).sum()), int((orders["on_hand"] < 0).sum())
+    if stale:
+        summary += (
+            f"; {stale} series were last counted more than {STALE_DAYS} days ago, at most "
+            f"{int(age.max())}: what was sold since is taken off"
+        )
+    if oversold:
+        summary += f"; {oversold} counts are below zero: taken as oversold units to be ordered"
+    return {"stale_counts": stale, "negative_counts": oversold, "summary": summary}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pandas import DatetimeIndex
 
 from salescast.features.drivers import (
     FULL_YEAR,
@@ -13,6 +14,7 @@ from salescast.features.drivers import (
     climate,
     observed_columns,
     outlook,
+    public_holidays,
     storm_chance,
 )
 
@@ -201,3 +203,19 @@ def test_what_was_observed_is_a_fact_and_chances_where_it_was_not():
             assert spell[place, day] == pytest.approx(np.prod(dry))
             assert storm[place, day] == float(stormy)
     np.testing.assert_array_equal(wet[np.isnan(rain)], 0.3)
+
+
+@pytest.mark.parametrize(
+    ("country", "day", "holiday"),
+    [
+        ("DE", "2025-01-06", 0.0),
+        ("DE-BY", "2025-01-06", 1.0),
+        ("de-by", "2025-12-25", 1.0),
+        ("DE-ZZ", "2025-12-25", 1.0),
+        ("gb", "2025-12-25", 1.0),
+        ("Germany", "2025-12-25", 0.0),
+    ],
+)
+def test_a_region_has_holidays_of_its_own(country, day, holiday):
+    """Epiphany is one in Bavaria; an unknown region has its country's, an unknown country none."""
+    assert public_holidays([country], DatetimeIndex([day]))[0, 0] == holiday

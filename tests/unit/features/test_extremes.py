@@ -142,3 +142,23 @@ def test_costs_that_price_nothing_are_refused(kind, costs):
     """A critical ratio of 0 or 1 names the items and what to correct."""
     with pytest.raises(DataQualityError, match=r"u1, u2: .* correct the costs"):
         served(TABLES | {"items": make_items(**costs)}, kind)
+
+
+@pytest.mark.parametrize(
+    ("closed", "delisted", "left"),
+    [(0, None, 4), (1, None, 2), (None, 1, 2), (1, 1, 1), (5, None, 4), (None, -20, 2)],
+)
+def test_a_closed_store_and_a_delisted_item_are_not_forecast(kind, closed, delisted, left):
+    """From the day after the origin on: no forecast, so no order. `closed` in days after it."""
+    del kind
+
+    def after(days: int | None) -> object:
+        return pd.NaT if days is None else LAST + pd.Timedelta(days=days)
+
+    stores, items = TABLES["stores"].copy(), TABLES["items"].copy()
+    stores.loc[0, "closed_on"] = after(None if closed == 0 else closed)
+    items.loc[0, "delisted_on"] = after(delisted)
+
+    rows = point_in_time.build(TABLES | {"stores": stores, "items": items}, [LAST])
+
+    assert len(rows.drop_duplicates(SERIES)) == left

@@ -115,6 +115,29 @@ def test_stock_is_what_was_counted_by_the_origin(world):
     assert none["counted"].isna().all()
 
 
+@pytest.mark.parametrize(
+    ("on_hand", "on_order", "age", "expected"),
+    [
+        (20, 0, 0, (20, 0)),
+        (200, 30, 10, (200 - 40, 30)),
+        (10, 50, 10, (0, 20)),
+        (10, 5, 10, (0, 0)),
+        (-3, 0, 0, (-3, 0)),
+    ],
+)
+def test_an_old_count_is_projected_by_what_was_sold_since(world, on_hand, on_order, age, expected):
+    """First from the shelf, then from what was on order; a fresh count stays, oversold or not."""
+    tables, origin = world[0], FIRST + pd.Timedelta(days=100)
+    series = pd.DataFrame({"store_id": ["s1"], "item_id": ["u1"]})
+    stock = tables["stock"].assign(on_hand=on_hand, on_order=on_order)
+    old = stock[stock["date"] <= origin - pd.Timedelta(days=age)]
+    four_a_day = tables["sales"].assign(units=4)
+
+    known = position({**tables, "stock": old, "sales": four_a_day}, origin, series)
+
+    assert (known["on_hand"][0], known["on_order"][0]) == expected
+
+
 def test_every_way_of_ordering_meets_the_same_demand(world):
     """Each model and the planner have a cost a year, an interval around it, and a fill rate."""
     tables, fitted, truth = world
