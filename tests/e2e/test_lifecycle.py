@@ -22,10 +22,10 @@ from tests.workspaces import run_here
 SHORT = {  # what `tests.clones` makes small stays small;
     # a short examination of a model trained on few origins: the same steps, sooner done
     "SALESCAST_FEED__GODATAMARKETS__SIZE": "small",
-    "SALESCAST_BACKTEST__CUTOFFS": "6",
-    "SALESCAST_BACKTEST__REFIT_EVERY": "6",
+    "SALESCAST_BACKTEST__CUTOFFS": "14",
+    "SALESCAST_BACKTEST__REFIT_EVERY": "14",
     "SALESCAST_FEATURES__ORIGIN_EVERY_DAYS": "30",
-    "SALESCAST_GATE__MIN_ORIGINS": "3",
+    "SALESCAST_GATE__MAX_BIAS": "0.2",
 }
 TUTORIAL = re.findall(
     r"^\$ (.*)$", (ROOT / "docs/tutorial.md").read_text(encoding="utf-8"), re.MULTILINE

@@ -129,7 +129,8 @@ def rehearsal(settings: Settings) -> tuple[date, date]:
         return start, (pd.Timestamp(start) + horizon).date()
     # simulated: to here
     now = close_of(datetime.now(UTC).date())
-    end: date = last_day(open_feed(settings.feed, settings.root)(None, now)).date()
+    delivery = open_feed(settings.feed, settings.root)(None, now)
+    end: date = last_day(new_rows(delivery, {}, (None, now), now).tables).date()
     return end - horizon.to_pytimedelta(), end
 
 
