@@ -176,10 +176,11 @@ def test_one_model_is_registered_and_champion(story):
 
 
 def test_each_forecast_and_decision_stands_once_in_the_ledger(story):
-    """Four series by fourteen days, one gate decision."""
+    """Four series by fourteen days, one refusal, and the approval that this test adds."""
     with Ledger(read_settings(story.root / "config.toml").ledger_url) as ledger:
         forecasts, decisions = ledger.forecasts(), ledger.decisions()
 
     assert len(forecasts) == 4 * 14
     assert not forecasts.duplicated(["store_id", "item_id", "date"]).any()
-    assert decisions["kind"].tolist() == ["gate"]
+    assert decisions["kind"].tolist() == ["gate", "gate"]
+    assert decisions["verdict"].tolist() == ["refuse", "promote"]

@@ -22,10 +22,10 @@ from tests.workspaces import CONFIG, contents
 
 DAYS = 15
 SHORT = {  # a short backtest of a model trained on few origins: the same steps in less time
-    "SALESCAST_BACKTEST__CUTOFFS": "6",
-    "SALESCAST_BACKTEST__REFIT_EVERY": "6",
+    "SALESCAST_BACKTEST__CUTOFFS": "14",
+    "SALESCAST_BACKTEST__REFIT_EVERY": "14",
     "SALESCAST_FEATURES__ORIGIN_EVERY_DAYS": "30",
-    "SALESCAST_GATE__MIN_ORIGINS": "3",
+    "SALESCAST_GATE__MAX_BIAS": "0.2",
 }
 START = pd.Timestamp("2023-12-03")
 

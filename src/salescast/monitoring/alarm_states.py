@@ -96,7 +96,7 @@ def held_until(rows: pd.DataFrame, hold_days: Mapping[str, int], today: pd.Times
 
     A person who resolves an alarm ends its hold at once.
     """
-    days = rows["name"].map(hold_days)
+    days = rows["name"].map(hold_days).astype("float64")  # of no rows, too
     begun = rows["origin"] <= today
     is_open = begun & (rows["state"] != "resolved")
     age = (today - rows["day"].fillna(rows["origin"])).dt.days
