@@ -15,8 +15,9 @@ from salescast.contract.schema import as_of
 from salescast.data import store
 from salescast.data.files import replace
 from salescast.errors import StoreUnavailableError
+from salescast.settings import read_settings
 from tests.builders import FIRST, make_tables
-from tests.workspaces import contents, make_workspace, run_apart, run_here
+from tests.workspaces import contents, make_workspace, record_decision, run_apart, run_here
 
 COUNT = 60
 DAY = f"{FIRST + pd.Timedelta(days=COUNT - 1):%Y-%m-%d}"
@@ -200,6 +201,7 @@ def test_too_early_a_command_says_what_to_run_first(tmp_path, monkeypatch, capfd
 def test_a_registry_out_of_reach_is_one_line_naming_it(shop, monkeypatch, capfd, uri, where):
     """Nobody answers, or the disk does not: within seconds the line says which key to look at."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    record_decision(read_settings(shop / "config.toml"), 1)
 
     done = run_here(shop, monkeypatch, capfd, "promote", "1", "--approve", "agreed")
 

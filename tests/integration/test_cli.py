@@ -278,8 +278,8 @@ def test_canary_judges_what_is_on_trial(released, monkeypatch, capfd):
 def test_canary_needs_a_version_that_was_judged(released, monkeypatch, capfd):
     """Version 9 is none, and the error says what to run."""
     done = run_here(released, monkeypatch, capfd, "canary", "9", "--share", "0.1")
-    assert done.code == 1
-    assert "no version 9 is registered" in done.error
+    assert done.code == 3
+    assert "no decision on version 9; run `salescast stage gate`" in done.error
 
 
 def test_forecast_again_says_the_same_and_records_nothing_new(released, monkeypatch, capfd):

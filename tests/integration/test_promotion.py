@@ -224,11 +224,18 @@ def test_promoting_the_champion_again_mends_its_release(settings):
 
 def test_a_lost_release_of_the_first_champion_is_published_again(settings):
     """It was compared with no champion, which is no reason to refuse it now."""
-    first = {"verdict": "promote", "checks": [], "version": 1, "champion": None}
-    write_json(settings.build / "decision.json", first)
-    promote(settings)
+    with Ledger(settings.ledger_url) as ledger:
+        ledger.record_decision(
+            kind="gate",
+            model_version="1",
+            champion_version=None,
+            verdict="promote",
+            checks=[],
+            origin=pd.Timestamp("2024-12-29"),
+        )
+    promote(settings, 1)
     shutil.rmtree(settings.releases)
-    promote(settings)
+    promote(settings, 1)
     assert seen(settings) == ("1", "1", "1")
     assert len(journal(settings)) == 1
 
@@ -317,6 +324,8 @@ def test_racing_promoters_leave_one_champion_and_lose_no_decision(settings, data
         url = request.getfixturevalue("postgres_url")
         request.getfixturevalue("monkeypatch").setenv("SALESCAST_STORES__LEDGER_URL", url)
         settings = read_settings(settings.root / "config.toml")
+        for number in range(1, PROMOTERS + 1):
+            record_decision(settings, number)
     for number in range(1, PROMOTERS + 1):
         promote(settings, number)
     attempts = race(settings)

@@ -128,9 +128,16 @@ def _described(known: Knowledge, tables: Tables, origin: pd.Timestamp) -> pd.Dat
             list_price=series["item_id"].map(items["unit_price"]),
         )
         series = series.dropna().astype({"place": "int64"})
-        closed = series["store_id"].map(stores["closed_on"])
-        delisted = series["item_id"].map(items["delisted_on"])
-        known.described[rows] = series.assign(ends=np.fmin(closed, delisted))
+        closed, delisted = (
+            pd.Series(days.reindex(ids).to_numpy(), ids.index, dtype="datetime64[us]")
+            for ids, days in (
+                (series["store_id"], stores["closed_on"]),
+                (series["item_id"], items["delisted_on"]),
+            )
+        )
+        known.described[rows] = series.assign(
+            ends=closed.mask(delisted < closed, delisted).fillna(delisted)
+        )
     return known.described[rows]
 
 

@@ -55,7 +55,11 @@ def _copies(table: str, rows: pd.DataFrame, scope: Scope) -> dict[str, Floats]:
     stored = scope.stored.get(table)
     if stored is not None and len(stored) and len(rows):
         stored = stored[stored[contract.known_at].to_numpy() >= rows[contract.known_at].min()]
-    both = rows if stored is None or stored.empty else pd.concat([stored[[*rows]], rows])
+    both = (
+        rows
+        if stored is None or stored.empty
+        else pd.concat([stored.reindex(columns=rows.columns), rows])
+    )
     several = both.duplicated(identity, keep=False).to_numpy()
     if not several.any():
         return {"repeats": np.zeros(len(rows)), "conflicts": np.zeros(len(rows))}

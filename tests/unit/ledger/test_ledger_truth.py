@@ -68,7 +68,7 @@ def make_truth(served):
 def metrics(ledger, served):
     """Return the live scorecard as the ledger knows it."""
     recorded = ledger.outcomes()
-    truth = recorded.assign(demand=recorded["units"].astype(float), wet=0.0)
+    truth = recorded.assign(demand=recorded["units"].astype(float), rain_probability=0.0)
     costs = unit_costs(make_items(1))
     scored = outcomes(ledger.forecasts().assign(model="live"), truth, costs)
     return live_scorecard(served, scored, [0.1, 0.5, 0.9])

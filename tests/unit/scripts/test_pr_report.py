@@ -150,7 +150,8 @@ def test_a_worse_forecast_is_dearer_on_the_origins_both_share(settings: Settings
     report = pr_report.compare(base, head)
     mean, low, high = report["change"]
     assert report["origins"] == 2
-    assert 0 < low <= mean <= high
+    assert mean > 0
+    assert low <= mean <= high  # two origins are not enough history: the interval is infinite
     assert np.isclose(report["head"]["cost_per_year"] - report["base"]["cost_per_year"], mean)
     assert report["same_data"]
     assert report["segments"]["by_item"]["dearer"] == 2
