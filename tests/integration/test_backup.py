@@ -118,7 +118,7 @@ def test_after_a_restore_everything_goes_on(running, tmp_path):
     assert rollback(settings)["version"] == 1
     assert STAGES["forecast"](settings)["model_version"] == "1"
     assert str(running.root) not in str(open_registry(settings).artifact(
-        open_registry(settings).version(2), "decision.json"
+        open_registry(settings).version(2), "scorecard.json"
     ))  # fmt: skip
 
 

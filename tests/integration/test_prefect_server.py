@@ -1,5 +1,6 @@
 """The deployments on a real server, one of them run by a real worker."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +13,6 @@ import pytest
 import yaml
 
 from salescast.data import store
-from salescast.data.files import write_json
 from salescast.errors import FeedUnavailableError, GateRefused, StoreUnavailableError
 from salescast.settings import read_settings
 from salescast.stages import STAGES
@@ -167,8 +167,8 @@ def test_a_refused_challenger_is_a_completed_run_of_that_name(
 
     (tmp_path / "config.toml").write_text((ROOT / "config.toml").read_text())
     check = {"name": "bias", "passed": False, "reason": "bias is +40%"}
-    refused = {"verdict": "refuse", "version": 3, "checks": [check]}
-    write_json(tmp_path / "build" / "decision.json", refused)
+    record_decision(read_settings(tmp_path / "config.toml"), 3, "refuse", [check])
+    refused = json.loads((tmp_path / "build" / "decision.json").read_text("utf-8"))
     with temporary_settings({PREFECT_API_URL: server.api}):
         result = on_prefect.deploy(tmp_path / "config.toml")
         APILogWorker.instance().drain()
@@ -269,8 +269,7 @@ def test_operation_goes_on_while_a_promotion_waits(server, workspace, tmp_path) 
     text = (workspace / "config.toml").read_text().replace("approval = false", "approval = true")
     (tmp_path / "config.toml").write_text(text)
     (tmp_path / "data").symlink_to(workspace / "data")
-    judged = {"verdict": "promote", "version": 9, "checks": []}
-    write_json(tmp_path / "build" / "decision.json", judged)
+    record_decision(read_settings(tmp_path / "config.toml"), 9)
     command, log = [sys.executable, "-m", "prefect", *WORKER], tmp_path / "log"
 
     def reaches(run: str, state: str) -> None:
