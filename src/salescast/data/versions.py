@@ -60,8 +60,10 @@ def changed_files(root: Path) -> list[str] | None:
     return sorted(path for path, md5 in recorded.items() if found.get(path) != md5)
 
 
-def require_files(root: Path) -> None:
+def require_files(root: Path, *, appended: bool = False) -> None:
     """Raise DataQualityError where a recorded file of the tables is missing; log what differs.
+
+    `appended`: rows were stored since the record, so that files are expected to differ.
 
     Without this, a lost file would leave the next data version as if it had never been there.
     """
@@ -72,7 +74,7 @@ def require_files(root: Path) -> None:
             f"{len(missing)} recorded files of data/ are missing: {', '.join(missing[:3])}; bring "
             "them back with `dvc checkout data.dvc` or from a backup"
         )
-    if changed:
+    if changed and not appended:
         log.warning("changed since the data version was recorded: %s", ", ".join(changed[:3]))
 
 

@@ -139,7 +139,7 @@ def version(settings: Settings) -> dict[str, Any]:
 
     Raises DataQualityError where a file of the version before is missing.
     """
-    versions.require_files(settings.root)
+    versions.require_files(settings.root, appended=True)
     pinned = versions.commit_version(settings.root)
     files = versions.listed_files(settings.data)
     write_json(settings.build / "version.json", {"data_version": pinned, "files": files})
